@@ -1,0 +1,207 @@
+"""The directory: organizations, their credentials and their senders. Read here, never written.
+
+One table. An organization is `ORG#{org_id}` / `ORGANIZATION`, its senders are
+`ORG#{org_id}` / `SENDER#{phone_number_id}`. A credential is found under a keyed hash of its whole
+secret, `CREDENTIAL#{hash}` / `CREDENTIAL`: nothing secret is stored, nothing secret is compared.
+"""
+
+import hmac
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from cachetools import TTLCache
+
+from consents.domain.errors import MissingScope, PlanRequired, Unauthenticated, Unavailable
+from consents.domain.record import timestamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CACHE_SECONDS = 30
+"""How long what was read may be trusted: the longest that a revoked credential lives on."""
+
+PLANS_WITH_CAPTURE = frozenset({"payg", "growth", "scale", "enterprise"})
+
+_CACHED = 4096
+_KEYS_PER_CALL = 100
+_TRIES = 5
+_NOBODY = "-"
+"""Stands for the organization of a credential that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A tenant: all that is stored is stored under its id."""
+
+    org_id: str
+    name: str
+    plan: str
+    records_per_minute: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A secret's public side. Times are in `timestamp` form, None where there is none."""
+
+    org_id: str
+    key_id: str
+    scopes: frozenset[str]
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+    def is_live(self, now: datetime) -> bool:
+        """Tell whether the credential is neither revoked nor expired."""
+        return self.revoked_at is None and (
+            self.expires_at is None or timestamp(now) < self.expires_at
+        )
+
+
+class Directory:
+    """Tells who calls and what is theirs."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        pepper: Callable[[], bytes],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`pepper` gives the key of all hashes; `clock` gives seconds and never steps back."""
+        self._client = client
+        self._table = table
+        self._pepper = pepper
+        self._sleep = sleep
+        self._callers: TTLCache[str, tuple[Credential, Organization] | None] = TTLCache(
+            _CACHED, CACHE_SECONDS, timer=clock
+        )
+        self._senders: TTLCache[tuple[str, str], str | None] = TTLCache(
+            _CACHED, CACHE_SECONDS, timer=clock
+        )
+
+    def authenticate(self, secret: str, scope: str, now: datetime) -> Organization:
+        """Return the organization that a secret belongs to.
+
+        Every secret, also an empty one, costs the same: one hash and, unless cached, two reads.
+
+        Raises:
+            Unauthenticated: unknown, revoked or expired.
+            MissingScope: the credential does not carry `scope`.
+            PlanRequired: the organization's plan does not include capture.
+        """
+        secret_hash = self.hash(secret)
+        if secret_hash not in self._callers:
+            self._callers[secret_hash] = self._read_caller(secret_hash)
+        caller = self._callers[secret_hash]
+        if caller is None or not caller[0].is_live(now):
+            raise Unauthenticated
+        credential, organization = caller
+        if scope not in credential.scopes:
+            raise MissingScope
+        if organization.plan not in PLANS_WITH_CAPTURE:
+            raise PlanRequired
+        return organization
+
+    def senders(self, org_id: str, phone_number_ids: Iterable[str]) -> dict[str, str]:
+        """Return the E.164 number of each of these ids that the organization owns."""
+        wanted = {(org_id, phone_number_id) for phone_number_id in phone_number_ids}
+        known = {key: self._senders[key] for key in wanted if key in self._senders}
+        for some in batched(sorted(wanted - known.keys()), _KEYS_PER_CALL, strict=False):
+            known |= self._read_senders(org_id, [phone_number_id for _, phone_number_id in some])
+        self._senders.update(known)
+        return {key[1]: number for key, number in known.items() if number is not None}
+
+    def consent_id(self, org_id: str, sender: str, contact: str) -> str:
+        """Return the stable name of what an organization holds of a contact for a sender.
+
+        32 hex digits; without the pepper nobody can tell another organization's.
+        """
+        return self.hash(f"consent_id:{org_id}#{sender}#{contact}")[:32]
+
+    def hash(self, text: str) -> str:
+        """Return the HMAC-SHA256 of a text under the pepper, in hex."""
+        return hmac.new(self._pepper(), text.encode(errors="replace"), sha256).hexdigest()
+
+    def _read_caller(self, secret_hash: str) -> tuple[Credential, Organization] | None:
+        credential = self._get(*credential_key(secret_hash))
+        organization = self._get(*organization_key(_text(credential, "org_id") or _NOBODY))
+        if credential is None or organization is None:
+            return None
+        return credential_of(credential), organization_of(organization)
+
+    def _read_senders(
+        self, org_id: str, phone_number_ids: list[str]
+    ) -> dict[tuple[str, str], str | None]:
+        found: dict[tuple[str, str], str | None] = dict.fromkeys(
+            (org_id, name) for name in phone_number_ids
+        )
+        keys = [_key(*sender_key(org_id, name)) for name in phone_number_ids]
+        for attempt in range(_TRIES):
+            answer = self._client.batch_get_item(
+                RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}}
+            )
+            for item in answer["Responses"].get(self._table, []):
+                found[org_id, item["phone_number_id"]["S"]] = item["phone_number"]["S"]
+            if self._table not in answer["UnprocessedKeys"]:
+                return found
+            keys = answer["UnprocessedKeys"][self._table]["Keys"]
+            self._sleep(0.05 * 2**attempt)  # throttled: DynamoDB answered a part, and asks for time
+        raise Unavailable
+
+    def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        answer = self._client.get_item(TableName=self._table, Key=_key(pk, sk), ConsistentRead=True)
+        return answer.get("Item")
+
+
+def organization_key(org_id: str) -> tuple[str, str]:
+    """Return the key of an organization."""
+    return f"ORG#{org_id}", "ORGANIZATION"
+
+
+def sender_key(org_id: str, phone_number_id: str) -> tuple[str, str]:
+    """Return the key of a sender of an organization."""
+    return f"ORG#{org_id}", f"SENDER#{phone_number_id}"
+
+
+def credential_key(secret_hash: str) -> tuple[str, str]:
+    """Return the key of the credential whose secret has this hash."""
+    return f"CREDENTIAL#{secret_hash}", "CREDENTIAL"
+
+
+def organization_of(item: Mapping[str, Any]) -> Organization:
+    """Return the organization that an item of the table holds."""
+    return Organization(
+        org_id=item["org_id"]["S"],
+        name=item["name"]["S"],
+        plan=item["plan"]["S"],
+        records_per_minute=int(item["records_per_minute"]["N"]),
+        created_at=item["created_at"]["S"],
+    )
+
+
+def credential_of(item: Mapping[str, Any]) -> Credential:
+    """Return the credential that an item of the table holds."""
+    return Credential(
+        org_id=item["org_id"]["S"],
+        key_id=item["key_id"]["S"],
+        scopes=frozenset(item["scopes"]["SS"]),
+        created_at=item["created_at"]["S"],
+        expires_at=_text(item, "expires_at"),
+        revoked_at=_text(item, "revoked_at"),
+    )
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _text(item: Mapping[str, Any] | None, name: str) -> str | None:
+    return str(item[name]["S"]) if item and name in item else None

@@ -1,0 +1,37 @@
+"""Which errors of DynamoDB pass, and how one is named in a log."""
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+TRANSIENT_CODES = frozenset(
+    {
+        "InternalServerError",
+        "ItemCollectionSizeLimitExceeded",
+        "LimitExceededException",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TransactionConflict",
+    }
+)
+"""Codes of a statement's or a call's error after which the same call may succeed.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementError.html
+"""
+
+
+def is_transient(error: BotoCoreError | ClientError) -> bool:
+    """Tell whether a call may succeed if it is repeated: no answer, throttled, or 5xx."""
+    if isinstance(error, BotoCoreError):
+        return True
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= 500 or error.response.get("Error", {}).get("Code") in TRANSIENT_CODES
+
+
+def error_code(error: BotoCoreError | ClientError) -> str:
+    """Return an error's code, or its type's name where no answer came; never its text."""
+    if isinstance(error, ClientError):
+        return error.response.get("Error", {}).get("Code", "Unknown")
+    return type(error).__name__

@@ -1,0 +1,72 @@
+"""The refusals of a whole request. A refused record is data, never an exception.
+
+Refused
+├── Unauthenticated       no, malformed, unknown, revoked or expired credential
+├── MissingScope          the credential lacks the scope of the route
+├── PlanRequired          the organization's plan does not include capture
+├── NotFound              no such route, or nothing of this organization by that name
+├── BodyTooLarge          more bytes, decoded, than the route takes
+├── UnsupportedMediaType  the content type is not the wire's
+├── MalformedBody         the body cannot be parsed
+├── Invalid               parsed, but against the rules; carries every fault
+├── Unavailable           storage did not answer and nothing was stored; safe to repeat
+└── Internal              a bug of ours; nothing about it is told
+"""
+
+from collections.abc import Mapping
+
+
+class Refused(Exception):
+    """A request is refused as a whole, before anything of it is stored."""
+
+
+class Unauthenticated(Refused):
+    """No, malformed, unknown, revoked or expired credential: one answer for all."""
+
+
+class MissingScope(Refused):
+    """The credential does not carry the scope that the route asks for."""
+
+
+class PlanRequired(Refused):
+    """The organization's plan does not include consent capture."""
+
+
+class NotFound(Refused):
+    """There is no such route, or nothing by that name that this organization owns."""
+
+
+class BodyTooLarge(Refused):
+    """The decoded body has more bytes than the route takes."""
+
+    def __init__(self, limit: int) -> None:
+        """`limit` is in bytes."""
+        super().__init__()
+        self.limit = limit
+
+
+class UnsupportedMediaType(Refused):
+    """The content type is not one that the wire reads."""
+
+
+class MalformedBody(Refused):
+    """The body cannot be parsed at all."""
+
+
+class Invalid(Refused):
+    """The body was parsed and breaks the rules; `details` maps dotted field to message."""
+
+    def __init__(self, details: Mapping[str, str]) -> None:
+        super().__init__()
+        self.details = dict(details)
+
+
+class Unavailable(Refused):
+    """Storage did not answer and nothing was stored: safe to repeat."""
+
+    retry_after = 1
+    """Whole seconds a client should wait before it repeats the call."""
+
+
+class Internal(Refused):
+    """A fault of ours, of which nothing is told."""

@@ -1,0 +1,182 @@
+"""The rules of single fields, one a name, shared by both wires and by file drops.
+
+Each is a pydantic type. A rule that a pattern or a length states is left to pydantic; the others
+are the small functions below, which return what they were given (or what it means) and raise
+`ValueError`. No message ever repeats the input: each wire has its own words for a refused field.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from ipaddress import IPv6Address
+from ipaddress import ip_address as parse_ip_address
+from typing import Annotated, Any, Literal, NamedTuple, TypeIs
+from urllib.parse import urlsplit
+
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+from phonenumbers.phonemetadata import PhoneMetadata
+from pydantic import AfterValidator, Field, PlainValidator, Strict, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far ahead of the receipt a date may lie: clients' clocks differ."""
+
+IN_THE_FUTURE = "in_the_future"
+"""The error type of a date that is further ahead than `CLOCK_SKEW`."""
+
+_E164 = re.compile(r"\+[1-9][0-9]{1,14}")
+_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_CORRELATION_ID = "[0-9a-fA-F]{32}"
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_RFC3339 = re.compile(
+    rf"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]++)?(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})"
+)
+_ISO8601 = re.compile(
+    rf"(?:{_DAY}T[0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:[.,][0-9]++)?)?"
+    r"|[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]++)?)?)"
+    r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
+)
+_MAX_DATE_LENGTH = 64
+_LAST_MINUTES = {(6, 30, 23, 59), (12, 31, 23, 59)}
+_HOST_LABEL = re.compile(r"(?:[A-Za-z0-9_-]|[^\x00-\x7f]){1,63}")
+_URL_REFUSED = re.compile(r"[\x00-\x20\x7f\\\s]")
+
+
+class Moment(NamedTuple):
+    """A date as it was sent, and the instant it names, in UTC."""
+
+    text: str
+    at: datetime
+
+
+def possible_number(number: str) -> str:
+    """Return an E.164 number that has a length its country's numbering plan allows.
+
+    Possible, not valid: ranges are assigned every day, lengths hardly ever change. A trunk prefix
+    (`+44 0...`) is refused, since a second spelling would split one contact's history in two.
+    """
+    if not _E164.fullmatch(number) or not _has_possible_length(number):
+        raise ValueError("not a possible E.164 number")
+    return number
+
+
+def _has_possible_length(number: str) -> bool:
+    for width in (1, 2, 3):  # country calling codes are prefix-free, so the first found is the one
+        lengths = _national_lengths(number[1 : 1 + width])
+        if lengths:
+            return len(number) - 1 - width in lengths
+    return False
+
+
+@cache
+def _national_lengths(country_code: str) -> frozenset[int]:
+    """Return the lengths of full national numbers under a calling code; empty if there is none."""
+    regions = COUNTRY_CODE_TO_REGION_CODE.get(int(country_code))
+    if regions is None:
+        return frozenset()
+    metadata = (
+        PhoneMetadata.metadata_for_nongeo_region(int(country_code))
+        if regions[0] == "001"
+        else PhoneMetadata.metadata_for_region(regions[0])
+    )
+    plan = metadata.general_desc if metadata else None
+    return frozenset(plan.possible_length) if plan else frozenset()
+
+
+def rfc3339(value: object, info: ValidationInfo[Any]) -> Moment:
+    """Return the moment an RFC 3339 date-time names; `info.context.now` is the receipt."""
+    return _moment(value, _RFC3339, info.context.now)
+
+
+def iso8601(value: object, info: ValidationInfo[Any]) -> Moment:
+    """Return the moment an ISO 8601 date and time with a zone names.
+
+    The calendar date in extended or basic format; seconds may be left out, as some clients do on a
+    full minute. Week and ordinal dates are refused.
+    """
+    return _moment(value, _ISO8601, info.context.now)
+
+
+def _moment(value: object, form: re.Pattern[str], now: datetime) -> Moment:
+    if not isinstance(value, str) or len(value) > _MAX_DATE_LENGTH:
+        raise ValueError("not a text of a date's length")
+    text = value.upper()  # T and Z may be in lower case
+    if not form.fullmatch(text):
+        raise ValueError("not a date and time with a zone")
+    try:
+        at = _leap_second(text) if text[17:19] == "60" else _in_utc(text)
+    except OverflowError:  # the first and the last day that a datetime can hold
+        raise ValueError("not a date that can be told in UTC") from None
+    if at > now + CLOCK_SKEW:
+        raise PydanticCustomError(IN_THE_FUTURE, "in the future")
+    return Moment(value, at)
+
+
+def _in_utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _leap_second(text: str) -> datetime:
+    """Return the instant after a second 60, which only ends June or December (RFC 3339, 5.7)."""
+    before = _in_utc(text[:17] + "59" + text[19:]).replace(microsecond=0)
+    if (before.month, before.day, before.hour, before.minute) not in _LAST_MINUTES:
+        raise ValueError("not a leap second")
+    return before + timedelta(seconds=1)
+
+
+def ip_text(text: str) -> str:
+    """Return an IPv4 or IPv6 address, which has no zone index."""
+    if "%" in text:
+        raise ValueError("has a zone index")
+    parse_ip_address(text)
+    return text
+
+
+def http_url(text: str) -> str:
+    """Return an absolute http(s) URL with a host, a legal port if any, and no credentials."""
+    if _URL_REFUSED.search(text):  # urlsplit drops some of these in silence
+        raise ValueError("has white space, a control character or a backslash")
+    url = urlsplit(text)
+    if url.scheme not in {"http", "https"} or "@" in url.netloc or url.port == 0:
+        raise ValueError("not an http(s) URL")
+    if not _is_host(url.netloc, url.hostname or ""):
+        raise ValueError("has no host")
+    return text
+
+
+def _is_host(netloc: str, host: str) -> bool:
+    if netloc.startswith("["):
+        IPv6Address(host)  # raises a ValueError
+        return "%" not in host
+    labels = host.removesuffix(".").split(".")
+    if labels[-1].isdecimal():  # a host that ends in a number is an IPv4 address (WHATWG URL)
+        return bool(parse_ip_address(host))
+    return len(host) <= 253 and all(_HOST_LABEL.fullmatch(label) for label in labels)
+
+
+def is_uuid(value: object) -> TypeIs[str]:
+    """Tell whether a value is the text of a UUID with hyphens."""
+    return isinstance(value, str) and bool(re.fullmatch(_UUID, value))
+
+
+def is_correlation_id(value: object) -> bool:
+    """Tell whether a value is 32 hex digits."""
+    return isinstance(value, str) and bool(re.fullmatch(_CORRELATION_ID, value))
+
+
+Uuid = Annotated[str, Strict(), Field(pattern=f"^{_UUID}$")]
+CorrelationId = Annotated[str, Strict(), Field(pattern=f"^{_CORRELATION_ID}$")]
+SenderId = Annotated[
+    str, Strict(), Field(pattern=r"^(?:MG[0-9a-fA-F]{32}|\+[1-9][0-9]{1,14}|[0-9]{3,8})$")
+]
+ContactNumber = Annotated[str, Strict(), AfterValidator(possible_number)]
+OptedIn = Annotated[bool, Strict()]
+Status = Literal["opt-in", "opt-out"]
+Source = Literal["website", "offline", "opt-in-message", "opt-out-message", "others"]
+ConsentMethod = Literal["checkbox", "sms_keyword", "written", "verbal", "attested"]
+CapturedAt = Annotated[Moment, PlainValidator(rfc3339)]
+DateOfConsent = Annotated[Moment, PlainValidator(iso8601)]
+IpAddress = Annotated[str, Strict(), Field(max_length=45), AfterValidator(ip_text)]
+UserAgent = Annotated[str, Strict(), Field(min_length=1, max_length=1024)]
+AgreementText = Annotated[str, Strict(), Field(min_length=1, max_length=10_000)]
+FormUrl = Annotated[str, Strict(), Field(max_length=2048), AfterValidator(http_url)]

@@ -1,0 +1,28 @@
+"""What became of one record of a call: accepted, refused for its faults, or not stored."""
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One field that breaks its rule. `field` is a dotted path, empty for the whole record."""
+
+    field: str
+    message: str
+
+
+class Rejected(NamedTuple):
+    """A record refused for all its faults, in field order, under its wire's code."""
+
+    code: str
+    faults: tuple[Fault, ...]
+
+
+class Stored(Enum):
+    """Whether a record without faults is in the ledger."""
+
+    ACCEPTED = auto()
+    UNAVAILABLE = auto()
+
+
+type Outcome = Rejected | Stored

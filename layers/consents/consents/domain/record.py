@@ -1,0 +1,122 @@
+"""A consent record, what makes two of them the same, and which of them counts."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+
+import orjson
+
+
+class Status(StrEnum):
+    """What the contact decided. Opt-out sorts last: at one instant it wins."""
+
+    OPT_IN = "opt-in"
+    OPT_OUT = "opt-out"
+
+
+class Wire(StrEnum):
+    """How a record came in."""
+
+    ATTESTED = "attested"
+    BULK_CONSENTS = "bulk-consents"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """When a call was received, and the request id it was answered with."""
+
+    received_at: datetime
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRecord:
+    """One organization may, or may not, message a contact from a sender; and the evidence.
+
+    `dated_at` is the instant that the caller gave, in UTC, or None. `evidence` is kept as it was
+    sent, but for an agreement text, which stands in it by its hash.
+    """
+
+    wire: Wire
+    sender: str
+    contact: str
+    status: Status
+    dated_at: datetime | None
+    evidence: Mapping[str, str]
+    phone_number_id: str | None = None
+    correlation_id: str | None = None
+    agreement_text: str | None = None
+
+    @property
+    def agreement_text_hash(self) -> str | None:
+        """The hash by which the evidence names the agreement text, if there is one."""
+        return self.evidence.get("agreement_text_hash")
+
+    def digest(self) -> str:
+        """Return 128 bits, in hex, of the SHA-256 of all the content: everything but the receipt.
+
+        A correlation id is content only where there is no date: there it alone tells a repeat
+        from a new decision.
+        """
+        content = {
+            "wire": self.wire,
+            "sender": self.sender,
+            "contact": self.contact,
+            "status": self.status,
+            "evidence": self.evidence,
+            "phone_number_id": self.phone_number_id,
+            "correlation_id": None if self.dated_at else self.correlation_id,
+        }
+        return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as the ledger holds it, with its receipt and the instant from which it counts.
+
+    `effective_at` and `received_at` are in `timestamp` form, so that their order as text is their
+    order in time.
+    """
+
+    wire: Wire
+    sender: str
+    contact: str
+    status: Status
+    effective_at: str
+    received_at: str
+    request_id: str
+    evidence: Mapping[str, str]
+    phone_number_id: str | None
+    correlation_id: str | None
+
+
+def effective_at(dated_at: datetime | None, received_at: datetime) -> datetime:
+    """Return the instant from which a record counts: its date, but never later than the receipt."""
+    return received_at if dated_at is None else min(dated_at, received_at)
+
+
+def newest_first(records: Iterable[StoredRecord]) -> list[StoredRecord]:
+    """Return the records by effective time, latest first; at one instant the opt-outs lead."""
+    return sorted(records, key=lambda record: (record.effective_at, record.status), reverse=True)
+
+
+def current(records: Iterable[StoredRecord]) -> StoredRecord | None:
+    """Return the record that counts among those of one organization, sender and contact."""
+    return next(iter(newest_first(records)), None)
+
+
+def is_opt_in(record: StoredRecord | None) -> bool:
+    """Tell whether the record that counts, if there is one, says opt-in."""
+    return record is not None and record.status is Status.OPT_IN
+
+
+def timestamp(at: datetime) -> str:
+    """Return an instant as fixed-width UTC with microseconds: order as text is order in time."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def text_hash(text: str) -> str:
+    """Return the SHA-256, in hex, of a text in UTF-8."""
+    return sha256(text.encode()).hexdigest()

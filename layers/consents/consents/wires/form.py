@@ -1,0 +1,56 @@
+"""The `Items` of a form-encoded body, in every form that released clients send them."""
+
+import re
+from collections import defaultdict
+from typing import Any
+from urllib.parse import parse_qsl
+
+from consents.domain.errors import MalformedBody
+from consents.wires import json_text
+
+_LISTED = re.compile(r"Items(?:\[\])?")
+_INDEXED = re.compile(r"Items\[([0-9]{1,9})\]")
+_INDEXED_FIELD = re.compile(r"Items\[([0-9]{1,9})\]\[([^\]]*)\].*", re.DOTALL)
+_FIELD = re.compile(r"Items\[([^\]]+)\].*", re.DOTALL)
+
+
+def items(body: bytes) -> list[Any]:
+    """Return the items of a body in the caller's order; None stands for one that is not JSON.
+
+    `Items=` and `Items[]=` count in order of appearance, `Items[0]=` and `Items[0][status]=` by
+    their index, and `Items[status]=` is one object. Listed items come before indexed ones.
+    """
+    listed: list[Any] = []
+    indexed: defaultdict[int, list[Any]] = defaultdict(list)
+    objects: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    alone: dict[str, str] = {}
+    for name, value in parse_qsl(body.decode(errors="replace"), keep_blank_values=True):
+        if _LISTED.fullmatch(name):
+            listed += _decoded(value)
+        elif match := _INDEXED.fullmatch(name):
+            indexed[int(match[1])] += _decoded(value)
+        elif match := _INDEXED_FIELD.fullmatch(name):
+            objects[int(match[1])][match[2]] = value
+        elif match := _FIELD.fullmatch(name):
+            alone[match[1]] = value
+    for index, item in objects.items():
+        indexed[index].append(item)
+    by_index = [item for index in sorted(indexed) for item in indexed[index]]
+    return listed + by_index + ([alone] if alone else [])
+
+
+def _decoded(text: str) -> list[Any]:
+    """Return what a value holds: an array is spliced, a text in JSON is JSON once more (Go)."""
+    value = _parsed(text)
+    if isinstance(value, str):
+        value = _parsed(value)
+    if not isinstance(value, list):
+        return [value]
+    return [_parsed(item) if isinstance(item, str) else item for item in value]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json_text.parse(text)
+    except MalformedBody:
+        return None
