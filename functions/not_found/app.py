@@ -1,6 +1,5 @@
 """Every route that is not there: 404 in the envelope of the wire it lies on."""
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from consents.aws import http, wiring
 from consents.domain.errors import NotFound
 from consents.domain.record import Receipt
@@ -8,7 +7,7 @@ from consents.wires import attested, bulk_consents
 from consents.wires.answer import Answer
 
 
-def handler(event: http.Event, _context: LambdaContext) -> http.Response:
+def handler(event: http.Event, _context: http.Context) -> http.Response:
     """Refuse the request, whoever calls."""
     if event["path"].startswith("/v1/Consents"):
         return http.respond(event, bulk_consents, _refuse, wiring.cors_headers())

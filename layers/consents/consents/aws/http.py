@@ -25,9 +25,10 @@ ANSWERING_TIME = 0.5
 
 log = Logger()
 
+type Context = LambdaContext
 type Event = Mapping[str, Any]
 type Response = dict[str, Any]
-type Handler = Callable[[Event, LambdaContext], Response]
+type Handler = Callable[[Event, Context], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def endpoint(
 
     def decorate(handle: Callable[[Request], Answer]) -> Handler:
         @wraps(handle)
-        def handler(event: Event, context: LambdaContext) -> Response:
+        def handler(event: Event, context: Context) -> Response:
             def answer(receipt: Receipt) -> Answer:
                 if event["httpMethod"] == "OPTIONS":
                     return Answer(204, b"")
@@ -159,5 +160,5 @@ def _body(event: Event, max_bytes: int) -> bytes:
     return body
 
 
-def _time_left(context: LambdaContext) -> Callable[[], float]:
+def _time_left(context: Context) -> Callable[[], float]:
     return lambda: context.get_remaining_time_in_millis() / 1000 - ANSWERING_TIME
