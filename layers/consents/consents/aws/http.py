@@ -4,7 +4,7 @@ import base64
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Protocol
@@ -130,14 +130,20 @@ def _answered(wire: Wire, answer: Callable[[Receipt], Answer], receipt: Receipt)
     try:
         return answer(receipt)
     except Refused as refused:
-        return wire.render_refusal(refused, receipt.request_id)
+        return _refusal(wire, refused, receipt)
     except (BotoCoreError, ClientError) as error:
         log.error("storage failed", code=error_code(error), frames=_frames(error))
-        fault = Unavailable() if is_transient(error) else Internal()
-        return wire.render_refusal(fault, receipt.request_id)
+        return _refusal(wire, Unavailable() if is_transient(error) else Internal(), receipt)
     except Exception as error:  # noqa: BLE001 - the last door before the caller
         log.error("unexpected", error=type(error).__name__, frames=_frames(error))
-        return wire.render_refusal(Internal(), receipt.request_id)
+        return _refusal(wire, Internal(), receipt)
+
+
+def _refusal(wire: Wire, refused: Refused, receipt: Receipt) -> Answer:
+    answer = wire.render_refusal(refused, receipt.request_id)
+    if refused.retry_after is None:
+        return answer
+    return replace(answer, headers={**answer.headers, "Retry-After": str(refused.retry_after)})
 
 
 def _frames(error: Exception) -> list[str]:

@@ -34,7 +34,9 @@ CALLS_AT_A_TIME = 8
 UNDATED = "~"
 """Stands for the date in the key of a record without one; sorts after every digit."""
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
+"""Seconds of back-off before the first repeat of a throttled call, and before any, at the most."""
+
 _KNOWN_TEXTS = 4096
 
 log = Logger(child=True)
@@ -51,7 +53,7 @@ class Ledger:
         longest_call: float = 0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`longest_call` is how many seconds a call of the client may take until it gives up."""
+        """`longest_call` is how many seconds a call may take until it gives up, wait included."""
         self._client = client
         self._table = table
         self._longest_call = longest_call
@@ -150,17 +152,21 @@ class Ledger:
         )
 
     def _insert_until(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> set[Key]:
-        """Insert one call's items, again while throttled and there is time; return those lost."""
+        """Insert one call's items, again while throttled and there is time; return those lost.
+
+        No call begins that might outlast the caller: a table that does not answer costs records,
+        never the answer that tells which.
+        """
         lost: set[Key] = set()
         pending = dict(items)
         for attempt in count():
+            if not pending or time_left() < self._longest_call:
+                break
+            if attempt:
+                self._sleep(_wait(attempt))
             again, given_up = self._insert_once(pending)
             lost |= given_up
             pending = {key: pending[key] for key in again}
-            wait = random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))  # noqa: S311
-            if not pending or time_left() < wait + self._longest_call:
-                break
-            self._sleep(wait)
         return lost | pending.keys()
 
     def _insert_once(self, items: Mapping[Key, Item]) -> tuple[set[Key], set[Key]]:
@@ -193,6 +199,11 @@ class Ledger:
             )
         again = {key for key, code in failed.items() if code in TRANSIENT_CODES}
         return again, failed.keys() - again
+
+
+def _wait(attempt: int) -> float:
+    """Return seconds of back-off before a repeat, with full jitter."""
+    return random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))  # noqa: S311
 
 
 def contact_key(organization_id: str, contact: str) -> str:

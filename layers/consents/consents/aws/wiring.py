@@ -8,7 +8,7 @@ import boto3
 from botocore.config import Config
 
 from consents.aws.directory import Directory
-from consents.aws.ledger import CALLS_AT_A_TIME, Ledger
+from consents.aws.ledger import CALLS_AT_A_TIME, LONGEST_WAIT, Ledger
 from consents.wires import bulk_consents
 
 if TYPE_CHECKING:
@@ -28,20 +28,22 @@ _CONFIG = Config(
 
 
 @cache
-def _dynamodb() -> "DynamoDBClient":
+def dynamodb() -> "DynamoDBClient":
+    """Return the one client of this process."""
     return boto3.client("dynamodb", config=_CONFIG)
 
 
 @cache
 def ledger() -> Ledger:
     """Return the ledger of this process."""
-    return Ledger(_dynamodb(), os.environ["LEDGER_TABLE"], longest_call=LONGEST_CALL)
+    longest = LONGEST_CALL + LONGEST_WAIT
+    return Ledger(dynamodb(), os.environ["LEDGER_TABLE"], longest_call=longest)
 
 
 @cache
 def directory() -> Directory:
     """Return the directory of this process."""
-    return Directory(_dynamodb(), os.environ["DIRECTORY_TABLE"], _pepper)
+    return Directory(dynamodb(), os.environ["DIRECTORY_TABLE"], _pepper)
 
 
 @cache

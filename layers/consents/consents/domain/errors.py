@@ -19,6 +19,9 @@ from collections.abc import Mapping
 class Refused(Exception):
     """A request is refused as a whole, before anything of it is stored."""
 
+    retry_after: int | None = None
+    """Whole seconds after which the same call may succeed, where it may."""
+
 
 class Unauthenticated(Refused):
     """No, malformed, unknown, revoked or expired credential: one answer for all."""
@@ -65,7 +68,6 @@ class Unavailable(Refused):
     """Storage did not answer and nothing was stored: safe to repeat."""
 
     retry_after = 1
-    """Whole seconds a client should wait before it repeats the call."""
 
 
 class Internal(Refused):

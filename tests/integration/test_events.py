@@ -1,0 +1,159 @@
+"""Every event in events/, run through the handler it is for, gives the answer published for it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Answer, Invoke, NewTenant
+
+EVENTS = sorted(path.stem for path in (Path(__file__).parents[2] / "events").glob("*.json"))
+ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+DEMO_PHONE_NUMBER_ID = "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"
+
+CORS = {
+    "Access-Control-Allow-Origin": "https://app.example.com",
+    "Access-Control-Allow-Methods": "POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Expose-Headers": "X-Request-Id, Retry-After",
+}
+TWO_ITEMS = {
+    "items": [
+        {
+            "correlation_id": "ad388b5a46b33b874b0d41f7226db2ef",
+            "error_code": 0,
+            "error_messages": [],
+        },
+        {
+            "correlation_id": "02520cfa6c432f0e3ec3a38c122d428d",
+            "error_code": 30646,
+            "error_messages": ["INVALID_CONTACT_ID", "INVALID_DATE_OF_CONSENT"],
+        },
+    ]
+}
+NOT_JSON_ITEM = {
+    "correlation_id": None,
+    "error_code": 30646,
+    "error_messages": [
+        "INVALID_CORRELATION_ID",
+        "INVALID_SENDER_ID",
+        "INVALID_CONTACT_ID",
+        "INVALID_STATUS",
+        "INVALID_SOURCE",
+    ],
+}
+MIXED = {
+    "accepted": 1,
+    "rejected": [
+        {
+            "index": 1,
+            "code": "VALIDATION_FAILED",
+            "reason": "evidence.ip_address: must be a valid IP address",
+        }
+    ],
+}
+
+
+def refusal(code: int, message: str, status: int) -> dict[str, Any]:
+    more_info = f"https://www.twilio.com/docs/errors/{code}"
+    return {"code": code, "message": message, "more_info": more_info, "status": status}
+
+
+def error(code: str, message: str, **details: str) -> dict[str, Any]:
+    return {"code": code, "message": message} | ({"details": details} if details else {})
+
+
+MISSING_ITEMS = "Missing required parameter Items in the post body"
+EXPECTED: dict[str, tuple[int, Any]] = {
+    "capture_consent.accepted": (
+        201,
+        {
+            "agreement_text_hash": (
+                "c83f56ffa2ffa01068bd03eda361f4d92cd803e9a7604c000ad07f32d6e7bb44"
+            ),
+            "already_opted_in": False,
+        },
+    ),
+    "capture_consent.invalid_fields": (
+        422,
+        error(
+            "VALIDATION_FAILED",
+            "validation failed",
+            **{
+                "contact_number": "must be E.164",
+                "evidence.ip_address": "must be a valid IP address",
+            },
+        ),
+    ),
+    "capture_consent.unknown_phone_number": (404, error("NOT_FOUND", "not found")),
+    "capture_consents.base64": (200, MIXED),
+    "capture_consents.empty_records": (
+        422,
+        error("VALIDATION_FAILED", "validation failed", records="must hold 1..1000 records, got 0"),
+    ),
+    "capture_consents.mixed": (200, MIXED),
+    "capture_consents.no_credentials": (401, error("UNAUTHORIZED", "authentication failed")),
+    "capture_consents.not_json": (400, error("INVALID_INPUT", "the body must be a JSON object")),
+    "capture_consents.wrong_content_type": (
+        415,
+        error("UNSUPPORTED_MEDIA_TYPE", "the content type must be application/json"),
+    ),
+    "create_bulk_consents.bad_credentials": (401, refusal(20003, "Authenticate", 401)),
+    "create_bulk_consents.base64": (201, TWO_ITEMS),
+    "create_bulk_consents.empty_body": (400, refusal(20001, MISSING_ITEMS, 400)),
+    "create_bulk_consents.indexed_fields": (201, TWO_ITEMS),
+    "create_bulk_consents.not_json": (201, {"items": [NOT_JSON_ITEM] * 3}),
+    "create_bulk_consents.preflight": (204, None),
+    "create_bulk_consents.two_items": (201, TWO_ITEMS),
+    "not_found.attested": (404, error("NOT_FOUND", "not found")),
+    "not_found.bulk_consents": (
+        404,
+        refusal(20404, "The requested resource was not found", 404),
+    ),
+}
+
+
+@pytest.fixture
+def answer(event: str, invoke: Invoke, new_tenant: NewTenant) -> Answer:
+    tenant = new_tenant(phone_number_id=DEMO_PHONE_NUMBER_ID)
+    if event.endswith("credentials"):
+        return invoke(event)
+    return invoke(event, tenant.basic if "bulk_consents" in event else tenant.bearer)
+
+
+def test_every_event_has_an_expected_answer() -> None:
+    assert sorted(EXPECTED) == EVENTS
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_is_answered_as_published(event: str, answer: Answer) -> None:
+    status, body = EXPECTED[event]
+
+    assert answer.status == status
+    assert _without_ids(answer) == body
+
+
+def _without_ids(answer: Answer) -> Any:
+    body = answer.json if answer.body else None
+    if isinstance(body, dict) and "error" in body:
+        assert body["success"] is False
+        assert body["error"].pop("request_id") == answer.headers["X-Request-Id"]
+        return body["error"]
+    if isinstance(body, dict) and "consent_id" in body:
+        assert re.fullmatch("[0-9a-f]{32}", body.pop("consent_id"))
+    return body
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_answer_carries_a_request_id_and_its_content_type(answer: Answer) -> None:
+    assert re.fullmatch(ULID, answer.headers["X-Request-Id"])
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_only_the_bulk_consents_wire_answers_browsers(event: str, answer: Answer) -> None:
+    cors = {key: value for key, value in answer.headers.items() if key.startswith("Access-Control")}
+
+    assert cors == (CORS if "bulk_consents" in event else {})
