@@ -148,7 +148,8 @@ def _refusal(wire: Wire, refused: Refused, receipt: Receipt) -> Answer:
 
 def _frames(error: Exception) -> list[str]:
     """Return where an error came from, without its text, which may repeat what a client sent."""
-    return traceback.format_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _header(event: Event, name: str) -> str:
