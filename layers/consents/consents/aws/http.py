@@ -116,7 +116,7 @@ def respond(
     return {
         "statusCode": answered.status,
         "headers": {
-            "Content-Type": "application/json",
+            **({"Content-Type": "application/json"} if answered.body else {}),
             "X-Request-Id": receipt.request_id,
             **headers,
             **answered.headers,

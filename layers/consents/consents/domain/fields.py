@@ -29,16 +29,17 @@ _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _CORRELATION_ID = "[0-9a-fA-F]{32}"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _RFC3339 = re.compile(
-    rf"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]++)?(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})"
+    rf"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]++)?(?:Z|[+-][0-9]{{2}}:[0-5][0-9])"
 )
 _ISO8601 = re.compile(
     rf"(?:{_DAY}T[0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:[.,][0-9]++)?)?"
     r"|[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]++)?)?)"
-    r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
+    r"(?:Z|[+-][0-9]{2}(?::?[0-5][0-9])?)"
 )
 _MAX_DATE_LENGTH = 64
 _LAST_MINUTES = {(6, 30, 23, 59), (12, 31, 23, 59)}
 _HOST_LABEL = re.compile(r"(?:[A-Za-z0-9_-]|[^\x00-\x7f]){1,63}")
+_IPV6_NETLOC = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 _URL_REFUSED = re.compile(r"[\x00-\x20\x7f\\\s]")
 
 
@@ -104,7 +105,7 @@ def _moment(value: object, form: re.Pattern[str], now: datetime) -> Moment:
     if not form.fullmatch(text):
         raise ValueError("not a date and time with a zone")
     try:
-        at = _leap_second(text) if text[17:19] == "60" else _in_utc(text)
+        at = _leap_second(text) if text[16:19] == ":60" else _in_utc(text)
     except OverflowError:  # the first and the last day that a datetime can hold
         raise ValueError("not a date that can be told in UTC") from None
     if at > now + CLOCK_SKEW:
@@ -147,7 +148,7 @@ def http_url(text: str) -> str:
 def _is_host(netloc: str, host: str) -> bool:
     if netloc.startswith("["):
         IPv6Address(host)  # raises a ValueError
-        return "%" not in host
+        return bool(_IPV6_NETLOC.fullmatch(netloc))
     labels = host.removesuffix(".").split(".")
     if labels[-1].isdecimal():  # a host that ends in a number is an IPv4 address (WHATWG URL)
         return bool(parse_ip_address(host))

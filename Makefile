@@ -1,0 +1,59 @@
+# `make run` starts the local stack, `make test` runs every test, `make check` is all that CI checks.
+# Each prepares .venv first, with uv, which is put into .tools where it is not on PATH.
+
+PORT = 4566
+
+VENV := .venv/bin
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
+OWN_UV := $(filter .tools/bin/uv,$(UV))
+NO_UV := uv is not on PATH, and python3 could not install it (see .tools/log): install uv, or venv and pip
+REQUIREMENTS := layers/consents/requirements.txt
+EXPORT := export --frozen --quiet --no-dev --no-emit-project --prune boto3 --no-annotate --no-header
+
+export PIP_USER := 0
+export SAM_CLI_TELEMETRY := 0
+export UV_PROJECT_ENVIRONMENT := .venv
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format lock
+
+help: ## Show what there is.
+	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
+	@echo "make test             run every test"
+	@echo "make check            format, lint, types, import contracts, template, lock, tests"
+	@echo "make format           put the code into the one layout"
+	@echo "make lock             lock the dependencies, and export those of the layer"
+	@echo "make install          prepare .venv, with the consents command in it"
+
+install: $(OWN_UV)
+	@$(UV) sync --frozen --quiet
+
+.tools/bin/uv:
+	@echo "uv is not on PATH: putting one into .tools"
+	@rm -rf .tools && mkdir .tools
+	@{ python3 -m venv .tools && .tools/bin/python -m pip install 'uv>=0.13'; } \
+		>.tools/log 2>&1 </dev/null || { echo "$(NO_UV)" >&2; exit 1; }
+
+run: install
+	@$(VENV)/consents local up --port $(PORT)
+
+test: install
+	@$(VENV)/python -m pytest
+
+check: install
+	$(VENV)/ruff format --check
+	$(VENV)/ruff check
+	$(VENV)/mypy layers functions cli tests
+	$(VENV)/lint-imports
+	AWS_DEFAULT_REGION=us-east-1 $(VENV)/sam validate --lint
+	$(UV) $(EXPORT) | diff - $(REQUIREMENTS)
+	$(VENV)/python -m pytest
+
+format: install
+	$(VENV)/ruff format
+	$(VENV)/ruff check --fix
+
+lock: $(OWN_UV)
+	$(UV) lock
+	$(UV) $(EXPORT) --output-file $(REQUIREMENTS) >/dev/null

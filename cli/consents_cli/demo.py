@@ -1,0 +1,93 @@
+"""The demo organization of a local stack, and a call of each wire in its name."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from consents_cli import credentials, organizations, senders
+from consents_cli.stack import Stack
+
+NAME, PLAN, RECORDS_PER_MINUTE = "Demo", "payg", 60_000
+PHONE_NUMBER_ID, PHONE_NUMBER = "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e", "+15550001111"
+
+_AGREEMENT = "By signing up you agree to receive appointment reminders. Reply STOP to opt out."
+_SECOND_OF_CAPTURE_AND_ADDRESS = {"+15554443333": (0, "203.0.113.42"), "+15554443334": (1, "")}
+_ITEMS = (
+    {
+        "contact_id": "+19999999999",
+        "correlation_id": "ad388b5a46b33b874b0d41f7226db2ef",
+        "sender_id": "MG00000000000000000000000000000001",
+        "date_of_consent": "2025-02-28T10:05:27Z",
+        "status": "opt-out",
+        "source": "website",
+    },
+    {
+        "contact_id": "+19",
+        "correlation_id": "02520cfa6c432f0e3ec3a38c122d428d",
+        "sender_id": "123456",
+        "date_of_consent": "2025-03-25",
+        "status": "opt-in",
+        "source": "opt-in-message",
+    },
+)
+
+
+def create(stack: Stack) -> dict[str, Any]:
+    """Create the organization, a credential for each wire and a sender; return all of it."""
+    organization = organizations.add(stack, NAME, PLAN, RECORDS_PER_MINUTE)
+    key = credentials.add_api_key(stack, organization.org_id, [credentials.CAPTURE])
+    account = credentials.add_account(stack, organization.org_id)
+    sender = senders.add(stack, organization.org_id, PHONE_NUMBER, PHONE_NUMBER_ID)
+    return {
+        "org_id": organization.org_id,
+        "name": organization.name,
+        "plan": organization.plan,
+        "records_per_minute": organization.records_per_minute,
+        "api_key": key["api_key"],
+        "account_sid": account["account_sid"],
+        "auth_token": account["auth_token"],
+        "senders": [asdict(sender)],
+    }
+
+
+def calls(api_url: str, organization: Mapping[str, Any]) -> dict[str, str]:
+    """Return a shell command for each wire: two records, of which one is refused."""
+    items = (json.dumps(item, separators=(",", ":")) for item in _ITEMS)
+    return {
+        "attested consent": _command(
+            f"curl '{api_url}/v1/consent/bulk'",
+            f"-H 'Authorization: Bearer {organization['api_key']}'",
+            "-H 'Content-Type: application/json'",
+            f"-d '{json.dumps(_attested_body(), indent=2)}'",
+        ),
+        "bulk consents": _command(
+            f"curl '{api_url}/v1/Consents/Bulk'",
+            f"-u '{organization['account_sid']}:{organization['auth_token']}'",
+            *(f"--data-urlencode 'Items={item}'" for item in items),
+        ),
+    }
+
+
+def _command(*parts: str) -> str:
+    return " \\\n  ".join(parts)
+
+
+def _attested_body() -> dict[str, Any]:
+    records = [
+        {
+            "phone_number_id": PHONE_NUMBER_ID,
+            "contact_number": contact,
+            "opted_in": True,
+            "evidence": {
+                "captured_at": f"2026-04-26T12:00:0{second}Z",
+                "ip_address": address,
+                "user_agent": "Mozilla/5.0",
+                "agreement_text": _AGREEMENT,
+                "form_url": "https://example.com/signup",
+                "consent_method": "checkbox",
+            },
+        }
+        for contact, (second, address) in _SECOND_OF_CAPTURE_AND_ADDRESS.items()
+    ]
+    return {"records": records}

@@ -1,0 +1,64 @@
+"""`consents sender`: the numbers that an organization sends from."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from consents.domain import fields
+
+from consents_cli import output
+from consents_cli.directory_writer import Sender
+from consents_cli.errors import Failed
+from consents_cli.options import AsJson, OrgId, Region, StackName
+from consents_cli.stack import Stack, open_stack
+
+app = typer.Typer(no_args_is_help=True, help="Senders: the numbers an organization sends from.")
+
+
+@app.command("add")
+def add_one(
+    org: OrgId,
+    phone_number: Annotated[str, typer.Option(metavar="E164", help="The number.")],
+    phone_number_id: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UUID", help="What the attested wire calls it. [default: what it has, or new]"
+        ),
+    ] = None,
+    stack: StackName = None,
+    region: Region = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a sender. The same again changes nothing."""
+    sender = add(open_stack(stack, region), org, phone_number, phone_number_id)
+    added: Mapping[str, str] = {"org_id": org} | asdict(sender)
+    output.show(added, as_json=as_json, people=lambda: output.details(added))
+
+
+def add(stack: Stack, org_id: str, phone_number: str, phone_number_id: str | None) -> Sender:
+    """Add a sender to an organization; without an id, a number it has keeps the one it has."""
+    number(phone_number)
+    if phone_number_id is None:
+        for known in stack.entries.entry(org_id).senders:
+            if known.phone_number == phone_number:
+                return known
+    elif not fields.is_uuid(phone_number_id):
+        raise Failed(f"the phone number id {phone_number_id!r} is not a UUID")
+    sender = Sender((phone_number_id or str(uuid4())).lower(), phone_number)
+    stack.entries.add_sender(org_id, sender, datetime.now(UTC))
+    return sender
+
+
+def number(text: str) -> str:
+    """Return a possible E.164 number.
+
+    Raises:
+        Failed: it is none.
+    """
+    try:
+        return fields.possible_number(text)
+    except ValueError:
+        raise Failed(f"{text!r} is not an E.164 number such as +15550001111") from None

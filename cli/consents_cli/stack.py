@@ -1,0 +1,135 @@
+"""The stack that a command acts on: the local one, or a deployed one by its name."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from consents.aws.directory import Directory
+from consents.aws.ledger import Ledger
+
+from consents_cli import locks
+from consents_cli.directory_writer import DirectoryWriter
+from consents_cli.errors import Failed
+from consents_cli.local_files import local_files
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+LOCAL_NAME = "consent-ledger"
+LOCAL_REGION = "us-east-1"
+LOCAL_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One deployment of the template, with the clients that reach it."""
+
+    name: str
+    region: str
+    outputs: Mapping[str, str]
+    directory: Directory
+    entries: DirectoryWriter
+    ledger: Ledger
+
+    @property
+    def tables(self) -> dict[str, str]:
+        """Every table the stack tells of: `LedgerTable` as `ledger`, and so on."""
+        return {
+            re.sub("(?<!^)(?=[A-Z])", "_", name.removesuffix("Table")).lower(): table
+            for name, table in self.outputs.items()
+            if name.endswith("Table")
+        }
+
+
+def open_stack(name: str | None, region: str | None) -> Stack:
+    """Return the deployed stack of this name, or the local one.
+
+    Raises:
+        Failed: there is none.
+    """
+    if name:
+        return connect(boto3.Session(region_name=region), name)
+    files = local_files()
+    state = files.read_state()
+    if state is None or locks.holder(files.engine_lock) is None:
+        raise Failed(
+            "no local stack is running: start one with `consents local up`, "
+            "or name a deployed one with --stack"
+        )
+    return connect_local(state["aws_endpoint_url"])
+
+
+def connect_local(endpoint_url: str) -> Stack:
+    """Return the local stack behind an endpoint.
+
+    Raises:
+        Failed: it is not deployed.
+    """
+    return connect(_local_session(), LOCAL_NAME, endpoint_url, Config(proxies={}))
+
+
+@cache
+def _local_session() -> boto3.Session:
+    """Return a session that knows no profile, credential or endpoint of the user's."""
+    nothing = (None, None, os.devnull, None)
+    session = botocore.session.Session(
+        {
+            "profile": (None, None, None, None),
+            "config_file": nothing,
+            "credentials_file": nothing,
+        }
+    )
+    session.set_credentials(*LOCAL_CREDENTIALS.values())
+    return boto3.Session(botocore_session=session, region_name=LOCAL_REGION)
+
+
+def connect(
+    session: boto3.Session,
+    name: str,
+    endpoint_url: str | None = None,
+    config: Config | None = None,
+) -> Stack:
+    """Return the deployed stack of this name, by its outputs.
+
+    Raises:
+        Failed: there is none, or it is another template's.
+    """
+    cloudformation = session.client("cloudformation", endpoint_url=endpoint_url, config=config)
+    outputs = _outputs(cloudformation, name)
+    dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=config)
+
+    @cache
+    def pepper() -> bytes:
+        secrets = session.client("secretsmanager", endpoint_url=endpoint_url, config=config)
+        answer = secrets.get_secret_value(SecretId=outputs["PepperSecret"])
+        return answer["SecretString"].encode()
+
+    return Stack(
+        name=name,
+        region=cloudformation.meta.region_name,
+        outputs=outputs,
+        directory=Directory(dynamodb, outputs["DirectoryTable"], pepper),
+        entries=DirectoryWriter(dynamodb, outputs["DirectoryTable"]),
+        ledger=Ledger(dynamodb, outputs["LedgerTable"]),
+    )
+
+
+def _outputs(client: "CloudFormationClient", name: str) -> Mapping[str, str]:
+    try:
+        stack = client.describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        raise Failed(f"there is no stack {name!r} in {client.meta.region_name}") from None
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    missing = {"DirectoryTable", "LedgerTable", "PepperSecret"} - outputs.keys()
+    if missing:
+        raise Failed(f"the stack {name!r} is no Consent Ledger: it has no {min(missing)}")
+    return outputs

@@ -1,0 +1,560 @@
+"""The operator's commands, against a local AWS with the template's tables and secret."""
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.exceptions import ConnectionClosedError
+from consents.aws.directory import Organization
+from consents.domain.errors import MissingScope, Unauthenticated
+from consents.domain.record import ConsentRecord, Receipt, timestamp
+from consents.wires import attested, bulk_consents
+from consents_cli import engine
+from consents_cli.__main__ import app
+from consents_cli.directory_writer import DirectoryWriter, Sender
+from consents_cli.errors import Failed
+from consents_cli.local_files import LocalFiles
+from consents_cli.stack import LOCAL_NAME, LOCAL_REGION, Stack, connect_local
+from typer.testing import CliRunner, Result
+
+NOW = datetime.now(UTC)
+AGREED = "By signing up you agree to receive appointment reminders. Reply STOP to opt out."
+MG = "MG00000000000000000000000000000001"
+
+type Ask = Callable[..., Any]
+type Refusal = Callable[..., str]
+
+
+@dataclass(frozen=True)
+class Local:
+    """A local stack, and the environment in which a command finds it."""
+
+    endpoint: str
+    environment: dict[str, str]
+
+    def run(self, *arguments: str) -> Result:
+        """Run a command on a terminal of 80 columns."""
+        return CliRunner(env=self.environment).invoke(app, arguments)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, template: dict[str, Any]) -> Iterator[Local]:
+    """A local stack with the tables, the secret and the outputs of the template, and no more."""
+    files = LocalFiles(tmp_path_factory.mktemp("local"))
+    port = free_port()
+    process = engine.start(files, port)
+    try:
+        engine.wait_until_ready(process, files, port)
+        deploy(engine.url(port), template)
+        files.write_state({"aws_endpoint_url": engine.url(port)})
+        environment = {"CONSENTS_LOCAL_DIR": str(files.folder), "COLUMNS": "80"}
+        yield Local(engine.url(port), environment)
+    finally:
+        engine.stop(files)
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def aws(service: Any, endpoint_url: str) -> Any:
+    """Return a client of the local AWS."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint_url,
+        region_name=LOCAL_REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+def deploy(endpoint_url: str, template: dict[str, Any]) -> None:
+    kinds = ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret")
+    kept = {name: one for name, one in template["Resources"].items() if one["Type"] in kinds}
+    outputs = {
+        name: one for name, one in template["Outputs"].items() if one["Value"].get("Ref") in kept
+    }
+    client = aws("cloudformation", endpoint_url)
+    body = json.dumps({"Resources": kept, "Outputs": outputs})
+    client.create_stack(StackName=LOCAL_NAME, TemplateBody=body)
+    deadline = time.monotonic() + 30
+    while client.describe_stacks(StackName=LOCAL_NAME)["Stacks"][0]["StackStatus"] != (
+        "CREATE_COMPLETE"
+    ):
+        assert time.monotonic() < deadline
+
+
+@pytest.fixture
+def stack(local: Local) -> Stack:
+    """The stack, with caches of its own."""
+    return connect_local(local.endpoint)
+
+
+@pytest.fixture
+def ask(local: Local) -> Ask:
+    """Run a command with --json, and return what it tells."""
+
+    def ask(*arguments: str) -> Any:
+        result = local.run(*arguments, "--json")
+        assert (result.exit_code, result.stderr) == (0, "")
+        return json.loads(result.stdout)
+
+    return ask
+
+
+@pytest.fixture
+def refusal(local: Local) -> Refusal:
+    """Run a command that fails, and return the one line it says why in."""
+
+    def refusal(*arguments: str) -> str:
+        result = local.run(*arguments)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+        return result.stderr
+
+    return refusal
+
+
+@pytest.fixture
+def org_id(ask: Ask) -> str:
+    """The id of a new organization."""
+    return str(ask("org", "create", "--name", "Clinic")["org_id"])
+
+
+def authenticate(
+    stack: Stack, made: dict[str, Any], scope: str = "consent:write", now: datetime = NOW
+) -> str:
+    """Return the organization that a new credential calls for, as its wire would."""
+    if "api_key" in made:
+        secret = attested.secret(f"Bearer {made['api_key']}")
+    else:
+        proof = made.get("auth_token") or made["key_secret"]
+        secret = f"basic:{made['key_id']}:{proof}"
+    return stack.directory.authenticate(secret, scope, now).org_id
+
+
+def test_created_organization_is_told_in_full(ask: Ask) -> None:
+    made = ask("org", "create", "--name", "Ω", "--plan", "scale", "--records-per-minute", "60")
+    assert re.fullmatch("org_[0-9a-z]{26}", made.pop("org_id"))
+    assert made.pop("created_at").endswith("Z")
+    assert made == {"name": "Ω", "plan": "scale", "records_per_minute": 60}
+
+
+def test_every_organization_is_listed_once(ask: Ask, org_id: str) -> None:
+    assert [one["org_id"] for one in ask("org", "list")].count(org_id) == 1
+
+
+@pytest.mark.parametrize("arguments", [["{}"], ["--org", "{}"]])
+def test_organization_is_shown_by_argument_or_option(
+    ask: Ask, org_id: str, arguments: Sequence[str]
+) -> None:
+    shown = ask("org", "show", *(one.format(org_id) for one in arguments))
+    assert (shown["org_id"], shown["credentials"], shown["senders"]) == (org_id, [], [])
+
+
+def test_organization_is_shown_with_its_credentials_but_no_secret(ask: Ask, org_id: str) -> None:
+    key = ask("key", "create", "--org", org_id)
+    account = ask("account", "create", "--org", org_id)
+    sender = ask("sender", "add", "--org", org_id, "--phone-number", "+15550001111")
+    shown = ask("org", "show", org_id)
+    assert [one["key_id"] for one in shown["credentials"]] == [key["key_id"], account["key_id"]]
+    assert shown["senders"] == [{name: sender[name] for name in shown["senders"][0]}]
+    assert key["api_key"] not in str(shown)
+    assert account["auth_token"] not in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["org", "show", "org_nobody"], "no organization org_nobody"),
+        (["org", "show"], "name an organization"),
+        (["org", "create", "--name", " "], "a name has"),
+        (["org", "create", "--name", "x", "--plan", "gold"], "no plan 'gold'"),
+        (["org", "create", "--name", "x", "--records-per-minute", "0"], "records per minute"),
+        (["key", "create", "--org", "org_nobody"], "no organization org_nobody"),
+        (["key", "create", "--org", "org_nobody", "--wire", "bulk-consents"], "no organization"),
+        (["key", "create", "--org", "x", "--scope", "everything"], "noun:verb"),
+        (["key", "create", "--org", "x", "--expires", "soon"], "'soon' is neither"),
+        (["key", "create", "--org", "x", "--expires", "2020-01-01T00:00:00Z"], "not in the future"),
+        (["key", "revoke", "nothing"], "no key or account nothing"),
+        (["key", "revoke"], "name a key"),
+        (["account", "create", "--org", "org_nobody"], "no organization org_nobody"),
+        (["sender", "add", "--org", "org_nobody", "--phone-number", "+15550001111"], "org_nobody"),
+        (["sender", "add", "--org", "x", "--phone-number", "5550001111"], "not an E.164 number"),
+        (["history", "--org", "org_nobody", "--contact", "+15554443333"], "org_nobody"),
+        (["history", "--org", "x", "--contact", "someone"], "not an E.164 number"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    refusal: Refusal, arguments: Sequence[str], reason: str
+) -> None:
+    assert reason in refusal(*arguments)
+
+
+def test_new_key_of_the_attested_wire_authenticates(ask: Ask, org_id: str, stack: Stack) -> None:
+    made = ask("key", "create", "--org", org_id)
+    assert re.fullmatch(f"am_live_{made['key_id']}_[0-9A-Za-z]{{32}}", made["api_key"])
+    assert (made["scopes"], made["expires_at"]) == (["consent:write"], None)
+    assert authenticate(stack, made) == org_id
+
+
+def test_new_key_of_the_bulk_consents_wire_authenticates(
+    ask: Ask, org_id: str, stack: Stack
+) -> None:
+    made = ask("key", "create", "--org", org_id, "--wire", "bulk-consents")
+    assert re.fullmatch("SK[0-9a-f]{32}", made["key_id"])
+    assert authenticate(stack, made) == org_id
+
+
+def test_new_account_authenticates(ask: Ask, org_id: str, stack: Stack) -> None:
+    made = ask("account", "create", "--org", org_id)
+    assert re.fullmatch("AC[0-9a-f]{32}", made["account_sid"])
+    assert re.fullmatch("[0-9a-f]{32}", made["auth_token"])
+    assert authenticate(stack, made) == org_id
+
+
+def test_key_does_only_what_its_scopes_say(ask: Ask, org_id: str, stack: Stack) -> None:
+    made = ask("key", "create", "--org", org_id, "--scope", "drops:read", "--scope", "a:b")
+    assert made["scopes"] == ["a:b", "drops:read"]
+    with pytest.raises(MissingScope):
+        authenticate(stack, made)
+
+
+def test_key_lives_until_it_expires(ask: Ask, org_id: str, stack: Stack) -> None:
+    made = ask("key", "create", "--org", org_id, "--expires", "12h")
+    assert authenticate(stack, made, now=NOW + timedelta(hours=11)) == org_id
+    with pytest.raises(Unauthenticated):
+        authenticate(stack, made, now=NOW + timedelta(hours=13))
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        ["key", "create"],
+        ["key", "create", "--wire", "bulk-consents"],
+        ["account", "create"],
+    ],
+)
+def test_revoked_credential_is_refused(
+    ask: Ask, org_id: str, stack: Stack, create: Sequence[str]
+) -> None:
+    made = ask(*create, "--org", org_id)
+    revoked = ask("key", "revoke", made["key_id"])
+    assert (revoked["key_id"], revoked["already_revoked"]) == (made["key_id"], False)
+    with pytest.raises(Unauthenticated):
+        authenticate(stack, made)
+
+
+def test_second_revocation_says_so_and_keeps_the_first(ask: Ask, org_id: str) -> None:
+    made = ask("key", "create", "--org", org_id)
+    first = ask("key", "revoke", made["key_id"])
+    again = ask("key", "revoke", "--key-id", made["key_id"])
+    assert again == first | {"already_revoked": True}
+    assert ask("org", "show", org_id)["credentials"][0]["revoked_at"] == first["revoked_at"]
+
+
+def test_revocations_at_once_all_succeed(ask: Ask, org_id: str, stack: Stack) -> None:
+    made = ask("key", "create", "--org", org_id)
+    moments = [NOW + timedelta(seconds=second) for second in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda now: stack.entries.revoke(made["key_id"], now), moments))
+    listed = ask("org", "show", org_id)["credentials"][0]
+    assert listed["revoked_at"] == ask("key", "revoke", made["key_id"])["revoked_at"]
+
+
+def test_no_secret_is_in_the_table(ask: Ask, org_id: str, stack: Stack, local: Local) -> None:
+    made = [
+        ask("key", "create", "--org", org_id)["api_key"].rpartition("_")[2],
+        ask("key", "create", "--org", org_id, "--wire", "bulk-consents")["key_secret"],
+        ask("account", "create", "--org", org_id)["auth_token"],
+    ]
+    items = aws("dynamodb", local.endpoint).scan(TableName=stack.tables["directory"])["Items"]
+    kept = str(items)
+    assert org_id in kept
+    assert not [secret for secret in made if secret in kept]
+
+
+def test_created_sender_is_resolved_by_the_attested_wire(
+    ask: Ask, org_id: str, stack: Stack
+) -> None:
+    name = str(uuid4())
+    made = ask(*sender_of(org_id, "+15550001111"), "--phone-number-id", name.upper())
+    assert made == {"org_id": org_id, "phone_number_id": name, "phone_number": "+15550001111"}
+    assert stack.directory.senders(org_id, [name]) == {name: "+15550001111"}
+
+
+def test_sender_without_an_id_gets_one_and_keeps_it(ask: Ask, org_id: str) -> None:
+    made = ask(*sender_of(org_id, "+15550001111"))
+    assert ask(*sender_of(org_id, "+15550001111")) == made
+    assert len(ask("org", "show", org_id)["senders"]) == 1
+
+
+def test_same_sender_again_changes_nothing(ask: Ask, org_id: str) -> None:
+    arguments = (*sender_of(org_id, "+15550001111"), "--phone-number-id", str(uuid4()))
+    assert ask(*arguments) == ask(*arguments)
+
+
+def test_id_of_a_sender_never_gets_another_number(
+    ask: Ask, refusal: Refusal, org_id: str, stack: Stack
+) -> None:
+    name = str(uuid4())
+    ask(*sender_of(org_id, "+15550001111"), "--phone-number-id", name)
+    told = refusal(*sender_of(org_id, "+15550001112"), "--phone-number-id", name)
+    assert "another number already" in told
+    assert stack.directory.senders(org_id, [name]) == {name: "+15550001111"}
+
+
+def test_one_of_many_numbers_given_to_an_id_at_once_stands(org_id: str, stack: Stack) -> None:
+    name = str(uuid4())
+
+    def add(number: str) -> bool:
+        try:
+            stack.entries.add_sender(org_id, Sender(name, number), NOW)
+        except Failed:
+            return False
+        return True
+
+    numbers = [f"+1555000111{last}" for last in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        added = list(threads.map(add, numbers))
+    assert added.count(True) == 1
+    assert stack.directory.senders(org_id, [name]) == {name: numbers[added.index(True)]}
+
+
+def test_id_of_a_sender_must_be_a_uuid(refusal: Refusal, org_id: str) -> None:
+    assert "not a UUID" in refusal(*sender_of(org_id, "+15550001111"), "--phone-number-id", "1")
+
+
+def test_write_whose_answer_was_lost_is_told_as_done(local: Local, stack: Stack) -> None:
+    client = aws("dynamodb", local.endpoint)
+    entries = DirectoryWriter(client, stack.tables["directory"])
+    organization = Organization("org_lost", "Clinic", "payg", 60, timestamp(NOW))
+    lose_the_first_answer(client)
+    entries.add_organization(organization)
+    assert entries.entry("org_lost").organization == organization
+
+
+def sender_of(org_id: str, number: str) -> tuple[str, ...]:
+    return "sender", "add", "--org", org_id, "--phone-number", number
+
+
+def capture(stack: Stack, org_id: str, *records: dict[str, Any]) -> None:
+    """Capture records of the bulk-consents wire, a second apart."""
+    for second, record in enumerate(records):
+        now = NOW + timedelta(seconds=second)
+        sent = {"correlation_id": uuid4().hex, "source": "website", **record}
+        receipt = Receipt(now, f"request {second}")
+        read = bulk_consents.read(sent, now)
+        assert isinstance(read, ConsentRecord)
+        assert stack.ledger.append(org_id, [read], receipt, lambda: 9.0) == [True]
+
+
+def test_history_is_newest_first_with_one_current_record_a_sender(
+    ask: Ask, org_id: str, stack: Stack
+) -> None:
+    contact = {"contact_id": "+15554443333"}
+    capture(
+        stack,
+        org_id,
+        contact | {"sender_id": MG, "status": "opt-in", "date_of_consent": "2025-01-01T00:00:00Z"},
+        contact | {"sender_id": MG, "status": "opt-out"},
+        contact | {"sender_id": "123456", "status": "opt-in"},
+    )
+    told = ask("history", "--org", org_id, "--contact", "+15554443333")
+    assert [(one["sender"], one["status"], one["current"]) for one in told] == [
+        ("123456", "opt-in", True),
+        (MG, "opt-out", True),
+        (MG, "opt-in", False),
+    ]
+
+
+def test_history_tells_a_bulk_consents_record_in_the_words_of_its_wire(
+    ask: Ask, org_id: str, stack: Stack
+) -> None:
+    date = "2025-01-01T00:00:00+01:00"
+    sent = {"contact_id": "+15554443333", "sender_id": MG, "status": "opt-in"}
+    capture(stack, org_id, sent | {"correlation_id": "A" * 32, "date_of_consent": date})
+    (told,) = ask("history", "--org", org_id, "--contact", "+15554443333")
+    assert told.pop("received_at") == timestamp(NOW)
+    assert told == {
+        "status": "opt-in",
+        "sender": MG,
+        "contact": "+15554443333",
+        "effective_at": "2024-12-31T23:00:00.000000Z",
+        "current": True,
+        "wire": "bulk-consents",
+        "request_id": "request 0",
+        "correlation_id": "a" * 32,
+        "sender_id": MG,
+        "contact_id": "+15554443333",
+        "source": "website",
+        "date_of_consent": date,
+        "evidence": {"source": "website", "date_of_consent": date},
+    }
+
+
+@pytest.fixture
+def attested_history(ask: Ask, org_id: str, stack: Stack) -> str:
+    """The id of a sender from which a contact has agreed on the attested wire."""
+    name = str(ask(*sender_of(org_id, "+15550001111"))["phone_number_id"])
+    evidence = {
+        "captured_at": "2026-04-26T12:00:00Z",
+        "agreement_text": AGREED,
+        "user_agent": "\x1b[2J[red]Mozilla",
+        "consent_method": "verbal",
+    }
+    record = {
+        "phone_number_id": name,
+        "contact_number": "+15554443333",
+        "opted_in": True,
+        "evidence": evidence,
+    }
+    read = attested.read(record, attested.Reading(NOW, {name: "+15550001111"}))
+    assert isinstance(read, ConsentRecord)
+    assert stack.ledger.append(org_id, [read], Receipt(NOW, "request"), lambda: 9.0) == [True]
+    return name
+
+
+def test_history_tells_an_attested_record_with_its_agreement_text(
+    ask: Ask, org_id: str, attested_history: str
+) -> None:
+    (told,) = ask("history", "--org", org_id, "--contact", "+15554443333")
+    assert (told["phone_number_id"], told["contact_number"]) == (attested_history, "+15554443333")
+    assert (told["opted_in"], told["sender"]) == (True, "+15550001111")
+    assert told["evidence"]["agreement_text"] == AGREED
+    assert told["evidence"]["captured_at"] == "2026-04-26T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("sender", "records"),
+    [
+        ("+15550001111", 1),
+        ("{}", 1),
+        (MG, 0),
+        ("123456", 0),
+    ],
+)
+def test_history_of_one_sender(
+    ask: Ask, org_id: str, attested_history: str, sender: str, records: int
+) -> None:
+    named = sender.format(attested_history.upper())
+    told = ask("history", "--org", org_id, "--contact", "+15554443333", "--sender", named)
+    assert len(told) == records
+
+
+@pytest.mark.parametrize("sender", ["nobody", "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"])
+def test_history_of_an_unknown_sender_is_refused(
+    refusal: Refusal, org_id: str, sender: str
+) -> None:
+    assert sender in refusal(
+        "history", "--org", org_id, "--contact", "+15554443333", "--sender", sender
+    )
+
+
+@pytest.mark.usefixtures("attested_history")
+def test_history_for_people_fits_a_narrow_terminal_and_cannot_steer_it(
+    local: Local, org_id: str
+) -> None:
+    shown = local.run("history", "--org", org_id, "--contact", "+15554443333").stdout
+    assert "opt-in, from 2026-04-26 12:00:00Z on (current)" in shown
+    assert "\\x1b[2J[red]Mozilla" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["org", "list"],
+        ["org", "show", "{}"],
+        ["key", "create", "--org", "{}", "--expires", "2h", "--scope", "a:b", "--scope", "c:d"],
+        ["account", "create", "--org", "{}"],
+        ["sender", "add", "--org", "{}", "--phone-number", "+15550001111"],
+        ["history", "--org", "{}", "--contact", "+15554443333"],
+    ],
+)
+def test_what_people_are_shown_fits_a_narrow_terminal(
+    local: Local, org_id: str, attested_history: str, arguments: Sequence[str]
+) -> None:
+    local.run("account", "create", "--org", org_id)
+    shown = local.run(*(one.format(org_id) for one in arguments)).stdout
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert org_id in shown or attested_history in shown
+
+
+def test_deployed_stack_is_reached_by_its_name(
+    ask: Ask, org_id: str, local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(monkeypatch, local.endpoint)
+    arguments = ("--stack", LOCAL_NAME, "--region", LOCAL_REGION)
+    assert ask("org", "show", org_id, *arguments) == ask("org", "show", org_id)
+
+
+def test_unknown_stack_is_refused_in_one_line(
+    refusal: Refusal, local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(monkeypatch, local.endpoint)
+    told = refusal("org", "list", "--stack", "nothing", "--region", LOCAL_REGION)
+    assert "there is no stack 'nothing' in us-east-1" in told
+
+
+def test_missing_credentials_are_told_in_one_line(
+    refusal: Refusal, local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(monkeypatch, local.endpoint)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    told = refusal("org", "list", "--stack", LOCAL_NAME, "--region", LOCAL_REGION)
+    assert "credentials" in told
+
+
+def test_local_commands_need_no_environment_and_heed_none(
+    ask: Ask, org_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "mine",
+        "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:1",
+        "AWS_PROFILE": "nobody",
+        "HTTP_PROXY": "http://127.0.0.1:1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert ask("org", "show", org_id)["org_id"] == org_id
+
+
+def deployed(patch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Give this process the environment of one who may use an AWS account: the local one."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }.items():
+        patch.setenv(name, value)
+
+
+def lose_the_first_answer(client: Any) -> None:
+    """Let the client's next call be carried out, and its answer get lost on the way."""
+    session = client._endpoint.http_session
+    send, lost = session.send, iter([True])
+
+    def send_and_lose(request: Any) -> Any:
+        answer = send(request)
+        if next(lost, False):
+            raise ConnectionClosedError(endpoint_url=request.url)
+        return answer
+
+    session.send = send_and_lose

@@ -1,0 +1,224 @@
+"""The rule and the token of each field of an item on the bulk-consents wire."""
+
+from typing import Any
+
+import pytest
+from consents.domain.record import Status, Wire, timestamp
+
+from tests.unit import values
+from tests.unit.examples import (
+    BAD_ITEM,
+    ITEM,
+    bulk_record,
+    bulk_tokens,
+    shown,
+    with_field,
+    without_field,
+)
+
+TOKENS = {
+    "correlation_id": "INVALID_CORRELATION_ID",
+    "sender_id": "INVALID_SENDER_ID",
+    "contact_id": "INVALID_CONTACT_ID",
+    "status": "INVALID_STATUS",
+    "source": "INVALID_SOURCE",
+    "date_of_consent": "INVALID_DATE_OF_CONSENT",
+}
+REQUIRED = list(TOKENS)[:5]
+
+
+def tokens_with(field: str, value: Any) -> list[str]:
+    return bulk_tokens(with_field(ITEM, field, value))
+
+
+@pytest.mark.parametrize("field", TOKENS)
+@pytest.mark.parametrize("value", values.NOT_TEXT, ids=shown)
+def test_a_value_of_another_type_has_the_token_of_its_field(field: str, value: Any) -> None:
+    absent = field == "date_of_consent" and value is None
+    assert tokens_with(field, value) == ([] if absent else [TOKENS[field]])
+
+
+@pytest.mark.parametrize("field", TOKENS)
+@pytest.mark.parametrize("value", values.NEVER_A_VALUE, ids=shown)
+def test_a_text_without_the_form_of_its_field_has_its_token(field: str, value: str) -> None:
+    absent = field == "date_of_consent" and value == ""
+    assert tokens_with(field, value) == ([] if absent else [TOKENS[field]])
+
+
+@pytest.mark.parametrize("field", REQUIRED)
+def test_a_missing_field_has_its_token(field: str) -> None:
+    assert bulk_tokens(without_field(ITEM, field)) == [TOKENS[field]]
+
+
+@pytest.mark.parametrize("value", values.GOOD_CORRELATION_IDS)
+def test_32_hex_digits_are_a_correlation_id(value: str) -> None:
+    assert tokens_with("correlation_id", value) == []
+
+
+@pytest.mark.parametrize("value", values.BAD_CORRELATION_IDS, ids=shown)
+def test_all_but_32_hex_digits_is_no_correlation_id(value: str) -> None:
+    assert tokens_with("correlation_id", value) == ["INVALID_CORRELATION_ID"]
+
+
+@pytest.mark.parametrize("value", values.GOOD_SENDERS)
+def test_a_service_a_number_and_a_short_code_are_senders(value: str) -> None:
+    assert tokens_with("sender_id", value) == []
+
+
+@pytest.mark.parametrize("value", values.BAD_SENDERS, ids=shown)
+def test_another_text_is_no_sender(value: str) -> None:
+    assert tokens_with("sender_id", value) == ["INVALID_SENDER_ID"]
+
+
+@pytest.mark.parametrize("value", values.GOOD_NUMBERS)
+def test_a_possible_e164_number_is_a_contact(value: str) -> None:
+    assert tokens_with("contact_id", value) == []
+
+
+@pytest.mark.parametrize("value", values.BAD_NUMBERS, ids=shown)
+def test_an_impossible_number_is_no_contact(value: str) -> None:
+    assert tokens_with("contact_id", value) == ["INVALID_CONTACT_ID"]
+
+
+@pytest.mark.parametrize("status", ["opt-in", "opt-out"])
+def test_each_status_is_recorded(status: str) -> None:
+    assert bulk_record(with_field(ITEM, "status", status)).status == Status(status)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "Opt-In",
+        "OPT-OUT",
+        "opt_in",
+        "optin",
+        "opt-in ",
+        " opt-in",
+        "opt-in\n",
+        "opt\u2010in",
+        "stop",
+    ],
+    ids=shown,
+)
+def test_another_status_is_refused(status: str) -> None:
+    assert tokens_with("status", status) == ["INVALID_STATUS"]
+
+
+@pytest.mark.parametrize(
+    "source", ["website", "offline", "opt-in-message", "opt-out-message", "others"]
+)
+def test_each_source_is_kept_as_evidence(source: str) -> None:
+    assert bulk_record(with_field(ITEM, "source", source)).evidence["source"] == source
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["Website", "WEBSITE", "web", "other", "opt-in", "opt_in_message", "website ", "website\n"],
+    ids=shown,
+)
+def test_another_source_is_refused(source: str) -> None:
+    assert tokens_with("source", source) == ["INVALID_SOURCE"]
+
+
+@pytest.mark.parametrize(
+    ("value", "instant"), [*values.GOOD_DATES.items(), *values.ISO_ONLY_DATES.items()]
+)
+def test_an_iso_8601_date_and_time_with_a_zone_names_an_instant(value: str, instant: str) -> None:
+    item = with_field(ITEM, "date_of_consent", value)
+    assert bulk_tokens(item) == []
+    dated_at = bulk_record(item).dated_at
+    assert dated_at is not None
+    assert timestamp(dated_at) == instant
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *values.BAD_DATES,
+        "20250228",
+        "20250228T100527",
+        "20250228T100527.Z",
+        "20250229T100527Z",
+        "20250228T240000Z",
+        "20250228T100560Z",
+        "20250228T100527+0560",
+        "20250228T100527+2400",
+        "2025-02-28T10:05.5Z",
+        "2025-02-28T100527Z",
+        "20250228T10:05:27Z",
+        "2025-02-28T10:05:27+000",
+        "2025-02-28T10:05:27,Z",
+    ],
+    ids=shown,
+)
+def test_a_date_without_time_or_zone_or_off_the_calendar_is_refused(value: str) -> None:
+    assert tokens_with("date_of_consent", value) == ["INVALID_DATE_OF_CONSENT"]
+
+
+@pytest.mark.parametrize("value", [*values.FUTURE_DATES, "20260501T120501Z"])
+def test_a_date_over_five_minutes_ahead_is_refused(value: str) -> None:
+    assert tokens_with("date_of_consent", value) == ["INVALID_DATE_OF_CONSENT"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        without_field(ITEM, "date_of_consent"),
+        with_field(ITEM, "date_of_consent", None),
+        with_field(ITEM, "date_of_consent", ""),
+    ],
+    ids=["absent", "null", "empty"],
+)
+def test_an_absent_null_or_empty_date_is_no_date(item: dict[str, Any]) -> None:
+    record = bulk_record(item)
+    assert record.dated_at is None
+    assert record.evidence == {"source": "website"}
+
+
+@pytest.mark.parametrize(
+    "item", [None, True, 1, 1.5, float("inf"), "", "x", values.HALF_A_PAIR, [], [ITEM]], ids=shown
+)
+def test_an_item_that_is_no_object_lacks_every_field(item: Any) -> None:
+    assert bulk_tokens(item) == [TOKENS[field] for field in REQUIRED]
+
+
+def test_an_empty_item_lacks_every_field_but_the_date() -> None:
+    assert bulk_tokens({}) == [TOKENS[field] for field in REQUIRED]
+
+
+def test_all_tokens_are_told_in_their_order_whatever_the_order_sent() -> None:
+    assert bulk_tokens(dict.fromkeys(reversed(TOKENS), 1)) == list(TOKENS.values())
+
+
+def test_missing_and_wrong_fields_are_told_together() -> None:
+    assert bulk_tokens(without_field(BAD_ITEM, "status")) == [
+        "INVALID_CONTACT_ID",
+        "INVALID_STATUS",
+        "INVALID_DATE_OF_CONSENT",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["extra", "", "Status", "__class__", values.HALF_A_PAIR], ids=shown
+)
+@pytest.mark.parametrize("value", [None, {"a": [1]}, values.HALF_A_PAIR], ids=shown)
+def test_an_unknown_field_is_ignored(name: str, value: Any) -> None:
+    assert bulk_record(ITEM | {name: value}) == bulk_record(ITEM)
+
+
+def test_an_item_says_who_may_message_whom_and_keeps_its_date_as_sent() -> None:
+    record = bulk_record(with_field(ITEM, "date_of_consent", "2025-02-28t12:05:27+02:00"))
+    assert (record.wire, record.sender) == (Wire.BULK_CONSENTS, ITEM["sender_id"])
+    assert (record.contact, record.status) == ("+19999999999", Status.OPT_OUT)
+    assert record.evidence == {
+        "source": "website",
+        "date_of_consent": "2025-02-28t12:05:27+02:00",
+    }
+    assert record.correlation_id == ITEM["correlation_id"]
+
+
+@pytest.mark.parametrize("field", ["correlation_id", "sender_id"])
+def test_hex_digits_in_upper_case_are_the_same_record(field: str) -> None:
+    item = ITEM | {"sender_id": "MGabcdefabcdef0123456789abcdef0123"}
+    shouted = item[field][:2] + item[field][2:].upper()
+    assert bulk_record(with_field(item, field, shouted)) == bulk_record(item)

@@ -1,0 +1,519 @@
+"""docs/openapi.yaml says what the template deploys and what the wires answer."""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+import pytest
+from consents.domain import errors, fields
+from consents.domain.outcome import Stored
+from consents.domain.record import Status
+from consents.wires import attested, bulk_consents
+from consents.wires.answer import Answer
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import TypeAdapter
+from samcli.yamlhelper import parse_yaml_file
+
+from tests.unit.examples import (
+    CHECKBOX,
+    ITEM,
+    NOW,
+    READING,
+    all_stored,
+    attested_reason,
+    bulk_tokens,
+    form_body,
+    verbal,
+    with_field,
+)
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT: dict[str, Any] = parse_yaml_file(str(ROOT / "docs" / "openapi.yaml"))
+TEMPLATE: dict[str, Any] = parse_yaml_file(str(ROOT / "template.yaml"))
+REQUEST_ID = "01JTBQH2FZ8K1RXC0WJ4Z9P3VM"
+GATEWAY_REQUEST_ID = "5c7b0f3e-2d7b-4f0c-8f43-6e6f0d2d9a10"
+CONSENT_ID = "3f0c5a1e9b7d42c68f1a0b2c3d4e5f60"
+
+
+def whole(node: Any) -> Any:
+    """Return a part of the document with what it refers to in its place."""
+    if isinstance(node, list):
+        return [whole(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    own = {name: whole(part) for name, part in node.items() if name != "$ref"}
+    return whole(_target(node["$ref"])) | own if "$ref" in node else own
+
+
+def _target(reference: str) -> Any:
+    found: Any = DOCUMENT
+    for step in reference.removeprefix("#/").split("/"):
+        found = found[step]
+    return found
+
+
+API = whole(DOCUMENT)
+SCHEMAS = API["components"]["schemas"]
+OPERATIONS = {
+    operation["operationId"]: operation
+    for path in API["paths"].values()
+    for operation in path.values()
+}
+
+
+def capture_consents(body: bytes) -> Answer:
+    records = attested.parse_batch(body, "application/json")
+    return attested.render_batch(all_stored(attested.read(each, READING) for each in records))
+
+
+def capture_consent(body: bytes) -> Answer:
+    record = attested.read_single(attested.parse_single(body, None), READING)
+    # In the document's story the contact who opts out had opted in before.
+    before = record.status is Status.OPT_OUT
+    return attested.render_single(CONSENT_ID, record, already_opted_in=before)
+
+
+def create_bulk_consents(body: bytes) -> Answer:
+    items = bulk_consents.parse_batch(body)
+    return bulk_consents.render_batch(items, all_stored(bulk_consents.read_batch(items, NOW)))
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a route answers a body, and the examples of answers that belong to no example request."""
+
+    wire: ModuleType
+    answer: Callable[[bytes], Answer]
+    max_bytes: int
+    never: frozenset[type[errors.Refused]] = frozenset()
+    """The refusals of the wire that this route has no cause for."""
+    bodies: tuple[tuple[str, bytes], ...] = ()
+    answers: tuple[tuple[str, Answer], ...] = ()
+
+    def answered(self, body: bytes) -> Answer:
+        try:
+            return self.answer(body)
+        except errors.Refused as refused:
+            return self.refusal(refused)
+
+    def refusal(self, refused: errors.Refused) -> Answer:
+        answer: Answer = self.wire.render_refusal(refused, REQUEST_ID)
+        return answer
+
+
+HALF_STORED = (Stored.ACCEPTED, Stored.UNAVAILABLE)
+TWO = [ITEM, ITEM | {"correlation_id": "5d1c0e9b8a7f46e3925b1d0c4f3e2a10"}]
+ROUTES = {
+    "captureConsents": Route(
+        attested,
+        capture_consents,
+        attested.MAX_BATCH_BYTES,
+        never=frozenset({errors.NotFound}),
+        bodies=(
+            ("malformed_body", b"[]"),
+            ("missing", b"{}"),
+            ("not_an_array", b'{"records": {}}'),
+            ("empty", b'{"records": []}'),
+            ("too_many", json.dumps({"records": [CHECKBOX] * 1001}).encode()),
+        ),
+        answers=(("not_stored", attested.render_batch(HALF_STORED)),),
+    ),
+    "captureConsent": Route(
+        attested,
+        capture_consent,
+        attested.MAX_SINGLE_BYTES,
+        bodies=(("malformed_body", b"[]"),),
+    ),
+    "createBulkConsents": Route(
+        bulk_consents,
+        create_bulk_consents,
+        bulk_consents.MAX_BATCH_BYTES,
+        never=frozenset({errors.NotFound}),
+        bodies=(
+            ("no_items", b""),
+            ("too_many", form_body([ITEM] * 1001)),
+            ("not_json", b"Items=%7Bnot+json"),
+        ),
+        answers=(("not_stored", bulk_consents.render_batch(TWO, HALF_STORED)),),
+    ),
+}
+ON_ATTESTED = ["captureConsents", "captureConsent"]
+
+
+def refusals_of_any_body(route: Route) -> Iterator[tuple[str, Answer]]:
+    refused = {
+        "unauthenticated": errors.Unauthenticated(),
+        "missing_scope": errors.MissingScope(),
+        "plan_required": errors.PlanRequired(),
+        "too_large": errors.BodyTooLarge(route.max_bytes),
+        "unsupported_media_type": errors.UnsupportedMediaType(),
+        "unavailable": errors.Unavailable(),
+        "internal": errors.Internal(),
+    }
+    for name, refusal in refused.items():
+        if type(refusal) in route.wire.REFUSALS:
+            yield name, route.refusal(refusal)
+
+
+def request_content(operation: str) -> tuple[str, Any]:
+    (content,) = OPERATIONS[operation]["requestBody"]["content"].items()
+    media_type, described = content
+    return media_type, described
+
+
+def request_examples(operation: str) -> dict[str, Any]:
+    examples = request_content(operation)[1]["examples"]
+    return {name: example["value"] for name, example in examples.items()}
+
+
+def encoded(operation: str, value: Any) -> bytes:
+    form = request_content(operation)[0] == "application/x-www-form-urlencoded"
+    return form_body(value["Items"]) if form else json.dumps(value).encode()
+
+
+def answers(operation: str) -> dict[tuple[str, str], Any]:
+    """Return all that the wire answers to the document's examples, by status and name."""
+    route = ROUTES[operation]
+    bodies = {
+        name: encoded(operation, value) for name, value in request_examples(operation).items()
+    }
+    told = {name: route.answered(body) for name, body in (bodies | dict(route.bodies)).items()}
+    told |= dict(refusals_of_any_body(route)) | dict(route.answers)
+    return {(str(each.status), name): json.loads(each.body) for name, each in told.items()}
+
+
+def documented(operation: str) -> dict[tuple[str, str], Any]:
+    """Return the document's examples of answers, by status and name."""
+    return {
+        (status, name): example["value"]
+        for status, response in OPERATIONS[operation]["responses"].items()
+        for described in response.get("content", {}).values()
+        for name, example in described["examples"].items()
+    }
+
+
+def valid(schema: Any, value: Any) -> bool:
+    return bool(OAS31Validator(schema, format_checker=oas31_format_checker).is_valid(value))
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+# --- the document and the stack ---
+
+
+def test_the_document_is_valid_openapi() -> None:
+    assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
+    assert DOCUMENT["openapi"].startswith("3.1.")
+
+
+def test_the_document_has_the_version_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert API["info"]["version"] == project["version"]
+
+
+def test_the_document_has_the_routes_that_the_template_deploys() -> None:
+    events = [
+        event["Properties"]
+        for resource in TEMPLATE["Resources"].values()
+        for event in resource.get("Properties", {}).get("Events", {}).values()
+        if event["Type"] == "Api"
+    ]
+    deployed = {(event["Path"], event["Method"]) for event in events}
+    described = {(path, method) for path, item in API["paths"].items() for method in item}
+
+    assert described == {route for route in deployed if route[0] != "/{proxy+}"}
+
+
+def test_the_server_is_the_stage_that_the_template_deploys() -> None:
+    (server,) = API["servers"]
+    assert server["url"].endswith("/" + TEMPLATE["Parameters"]["StageName"]["Default"])
+
+
+def test_every_component_is_used() -> None:
+    text = (ROOT / "docs" / "openapi.yaml").read_text()
+    names = [
+        f"#/components/{kind}/{name}"
+        for kind, components in DOCUMENT["components"].items()
+        for name in components
+        if kind != "securitySchemes"
+    ]
+    assert [name for name in names if f'"{name}"' not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "value"),
+    [*((name, "am_live_x") for name in ON_ATTESTED), ("createBulkConsents", "QUM6eA==")],
+)
+def test_a_wire_reads_the_credentials_that_the_document_asks_for(
+    operation: str, value: str
+) -> None:
+    ((name,),) = OPERATIONS[operation]["security"]
+    scheme = API["components"]["securitySchemes"][name]
+
+    assert scheme["type"] == "http"
+    assert ROUTES[operation].wire.secret(f"{scheme['scheme']} {value}")
+
+
+def test_only_the_preflight_needs_no_credentials() -> None:
+    public = [name for name, operation in OPERATIONS.items() if not operation["security"]]
+    assert public == ["preflightBulkConsents"]
+
+
+# --- answers ---
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_the_examples_of_answers_are_what_the_wire_answers(operation: str) -> None:
+    examples = documented(operation)
+    assert {key: examples[key] for key in examples if key[1] != "gateway"} == answers(operation)
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_a_route_lists_the_refusals_that_it_can_answer_and_no_others(operation: str) -> None:
+    route = ROUTES[operation]
+    possible = {
+        (str(status), code)
+        for refused, (status, code, _) in route.wire.REFUSALS.items()
+        if refused not in route.never
+    }
+    listed = {
+        (status, value["error"]["code"] if "error" in value else value["code"])
+        for (status, name), value in documented(operation).items()
+        if status >= "400" and name != "gateway"
+    }
+    statuses = {status for status in OPERATIONS[operation]["responses"] if status >= "400"}
+
+    assert listed == possible
+    assert statuses == {status for status, _ in possible}
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_the_examples_of_the_gateways_answers_are_the_templates(operation: str) -> None:
+    gateway = {
+        resource["Properties"]["StatusCode"]: json.loads(
+            resource["Properties"]["ResponseTemplates"]["application/json"].replace(
+                "$context.requestId", GATEWAY_REQUEST_ID
+            )
+        )
+        for resource in TEMPLATE["Resources"].values()
+        if resource["Type"] == "AWS::ApiGateway::GatewayResponse"
+        and "StatusCode" in resource["Properties"]
+    }
+    examples = documented(operation)
+
+    for status in ("413", "503"):
+        assert examples[status, "gateway"] == gateway[status]
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_every_example_of_an_answer_is_valid_by_its_schema(operation: str) -> None:
+    responses = OPERATIONS[operation]["responses"]
+    for (status, name), value in documented(operation).items():
+        schema = responses[status]["content"]["application/json"]["schema"]
+        assert valid(schema, value), (status, name)
+
+
+def test_the_codes_of_the_envelopes_are_those_of_the_wires() -> None:
+    on_attested = SCHEMAS["AttestedError"]["properties"]["error"]["properties"]["code"]["enum"]
+    on_bulk_consents = SCHEMAS["BulkConsentsError"]["properties"]["code"]["enum"]
+
+    assert set(on_attested) == {code for _, code, _ in attested.REFUSALS.values()}
+    assert set(on_bulk_consents) == {code for _, code, _ in bulk_consents.REFUSALS.values()}
+
+
+def test_every_code_of_a_rejected_record_has_an_example() -> None:
+    examples = documented("captureConsents")
+    codes = {
+        each["code"]
+        for (status, _), value in examples.items()
+        if status == "200"
+        for each in value["rejected"]
+    }
+    assert codes == set(SCHEMAS["RejectedConsent"]["properties"]["code"]["enum"])
+
+
+# --- headers ---
+
+
+def header_names(operation: str) -> dict[str, set[str]]:
+    responses = OPERATIONS[operation]["responses"].items()
+    return {status: set(response["headers"]) for status, response in responses}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_answer_has_a_request_id(operation: str) -> None:
+    assert all("X-Request-Id" in names for names in header_names(operation).values())
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_retry_after_is_listed_where_a_refusal_carries_it(operation: str) -> None:
+    carried = {
+        str(status)
+        for refused, (status, _, _) in ROUTES[operation].wire.REFUSALS.items()
+        if refused.retry_after is not None
+    }
+    names = header_names(operation)
+    assert {status for status in names if "Retry-After" in names[status]} == carried
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_cors_headers_are_listed_for_every_answer_of_the_bulk_consents_wire_alone(
+    operation: str,
+) -> None:
+    expected = set() if operation in ON_ATTESTED else set(bulk_consents.cors_headers("*"))
+    for names in header_names(operation).values():
+        assert {name for name in names if name.startswith("Access-Control")} == expected
+
+
+@pytest.mark.parametrize("origin", ["*", "https://app.example.com"])
+def test_the_cors_headers_are_valid_by_their_schemas(origin: str) -> None:
+    described = OPERATIONS["preflightBulkConsents"]["responses"]["204"]["headers"]
+    for name, sent in bulk_consents.cors_headers(origin).items():
+        value = json.loads(sent) if described[name]["schema"]["type"] == "boolean" else sent
+        assert valid(described[name]["schema"], value), name
+
+
+# --- requests ---
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_the_examples_of_requests_have_the_shape_of_their_schema(operation: str) -> None:
+    validator = OAS31Validator(request_content(operation)[1]["schema"])
+    for name, value in request_examples(operation).items():
+        assert list(validator.iter_errors(value)) == [], name
+
+
+@pytest.mark.parametrize(
+    ("operation", "example", "schema", "accepted"),
+    [
+        ("captureConsents", "mixed", "Consent", [True, False]),
+        ("captureConsent", "checkbox", "Consent", [True]),
+        ("captureConsent", "opt_out", "Consent", [True]),
+        ("createBulkConsents", "two_items", "Item", [True, False]),
+    ],
+)
+def test_the_schema_with_its_formats_takes_the_records_that_the_wire_accepts(
+    operation: str, example: str, schema: str, accepted: list[bool]
+) -> None:
+    value = request_examples(operation)[example]
+    records = value.get("records") or value.get("Items") or [value]
+    by_the_wire = [
+        not bulk_tokens(record) if schema == "Item" else attested_reason(record) is None
+        for record in records
+    ]
+    assert [valid(SCHEMAS[schema], record) for record in records] == by_the_wire == accepted
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_the_limit_of_a_body_is_told(operation: str) -> None:
+    mebibytes = ROUTES[operation].max_bytes // 2**20
+    body = OPERATIONS[operation]["requestBody"]
+    too_large = OPERATIONS[operation]["responses"]["413"]
+
+    assert body["description"].startswith(f"At most {mebibytes} MiB.")
+    assert f"{mebibytes} MiB" in too_large["description"]
+
+
+def test_a_batch_has_the_limits_of_its_wire() -> None:
+    for schema, array, most in (
+        ("ConsentBatch", "records", attested.MAX_RECORDS),
+        ("ItemBatch", "Items", bulk_consents.MAX_ITEMS),
+    ):
+        described = SCHEMAS[schema]["properties"][array]
+        assert (described["minItems"], described["maxItems"]) == (1, most)
+
+
+# --- fields ---
+
+RULES: dict[str, Any] = {
+    "PhoneNumberId": fields.Uuid,
+    "ContactNumber": fields.ContactNumber,
+    "OptedIn": fields.OptedIn,
+    "IpAddress": fields.IpAddress,
+    "UserAgent": fields.UserAgent,
+    "AgreementText": fields.AgreementText,
+    "FormUrl": fields.FormUrl,
+    "ConsentMethod": fields.ConsentMethod,
+    "CorrelationId": fields.CorrelationId,
+    "SenderId": fields.SenderId,
+    "ContactId": fields.ContactNumber,
+    "Status": fields.Status,
+    "Source": fields.Source,
+}
+OF_A_CONSENT = {
+    **SCHEMAS["Consent"]["properties"],
+    **{
+        f"evidence.{name}": schema
+        for name, schema in SCHEMAS["CheckboxEvidence"]["properties"].items()
+    },
+}
+OF_AN_ITEM = SCHEMAS["Item"]["properties"]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_field_has_the_type_pattern_lengths_and_values_of_its_rule(name: str) -> None:
+    rule = TypeAdapter(RULES[name]).json_schema()
+    assert {keyword: SCHEMAS[name].get(keyword) for keyword in rule} == rule
+
+
+def test_a_checkbox_and_the_other_methods_are_all_the_methods() -> None:
+    of_checkbox, of_others = (
+        SCHEMAS[name]["properties"]["consent_method"]
+        for name in ("CheckboxEvidence", "OffBrowserEvidence")
+    )
+    methods = get_args(fields.ConsentMethod)
+    assert (of_checkbox["const"], *of_others["enum"]) == methods
+
+
+@pytest.mark.parametrize("path", attested.MESSAGES)
+def test_a_field_of_a_record_tells_its_message(path: str) -> None:
+    assert f"`{attested.MESSAGES[path]}`" in flat(OF_A_CONSENT[path]["description"])
+
+
+def test_the_fields_of_an_item_tell_their_tokens_in_the_order_of_an_answer() -> None:
+    assert list(OF_AN_ITEM) == list(bulk_consents.TOKENS)
+    for name, token in bulk_consents.TOKENS.items():
+        assert f"`{token}`" in flat(OF_AN_ITEM[name]["description"])
+    told = SCHEMAS["ItemResult"]["properties"]["error_messages"]["items"]["enum"]
+    assert told == [*bulk_consents.TOKENS.values(), "INTERNAL_SERVER_ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "evidence"),
+    [("CheckboxEvidence", {}), ("OffBrowserEvidence", {"consent_method": "verbal"})],
+)
+def test_a_field_that_the_wire_requires_is_required(schema: str, evidence: dict[str, str]) -> None:
+    paths = [name for name in SCHEMAS["Consent"]["required"] if name != "evidence"]
+    paths += [f"evidence.{name}" for name in SCHEMAS[schema]["required"] if name not in evidence]
+
+    reason = attested_reason({"evidence": evidence})
+    assert reason == "; ".join(f"{path}: is required" for path in paths)
+
+
+def test_a_field_that_an_item_must_have_is_required() -> None:
+    required = SCHEMAS["Item"]["required"]
+    assert bulk_tokens({}) == [bulk_consents.TOKENS[name] for name in required]
+
+
+def test_the_wire_accepts_every_example_of_a_field() -> None:
+    for path in attested.MESSAGES:
+        for example in OF_A_CONSENT[path]["examples"]:
+            assert attested_reason(with_field(CHECKBOX, path, example)) is None, path
+    for name, schema in OF_AN_ITEM.items():
+        for example in schema["examples"]:
+            assert bulk_tokens(with_field(ITEM, name, example)) == [], name
+
+
+@pytest.mark.parametrize("field", ["ip_address", "user_agent", "form_url"])
+def test_evidence_of_a_browser_may_be_null_where_there_is_none(field: str) -> None:
+    path = f"evidence.{field}"
+    for record in (verbal(), CHECKBOX):
+        null = with_field(record, path, None)
+        assert valid(SCHEMAS["Consent"], null) == (attested_reason(null) is None), path
