@@ -10,7 +10,6 @@ NO_UV := uv is not on PATH, and python3 could not install it (see .tools/log): i
 REQUIREMENTS := layers/consents/requirements.txt
 EXPORT := export --frozen --quiet --no-dev --no-emit-project --prune boto3 --no-annotate --no-header
 
-export PIP_USER := 0
 export SAM_CLI_TELEMETRY := 0
 export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
@@ -18,7 +17,7 @@ unexport VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .PHONY: help install run test check format lock
 
-help: ## Show what there is.
+help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
 	@echo "make test             run every test"
 	@echo "make check            format, lint, types, import contracts, template, lock, tests"
@@ -27,12 +26,13 @@ help: ## Show what there is.
 	@echo "make install          prepare .venv, with the consents command in it"
 
 install: $(OWN_UV)
+	@test -d .venv || echo "preparing .venv; the first time takes a while"
 	@$(UV) sync --frozen --quiet
 
 .tools/bin/uv:
 	@echo "uv is not on PATH: putting one into .tools"
 	@rm -rf .tools && mkdir .tools
-	@{ python3 -m venv .tools && .tools/bin/python -m pip install 'uv>=0.13'; } \
+	@{ python3 -m venv .tools && PIP_USER=0 .tools/bin/python -m pip install 'uv>=0.13'; } \
 		>.tools/log 2>&1 </dev/null || { echo "$(NO_UV)" >&2; exit 1; }
 
 run: install

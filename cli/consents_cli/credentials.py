@@ -49,7 +49,8 @@ class KeyWire(StrEnum):
 def create(
     org: OrgId,
     scope: Annotated[
-        list[str] | None, typer.Option(help=f"What it may do; repeatable. [default: {CAPTURE}]")
+        list[str] | None,
+        typer.Option(metavar="SCOPE", help="What it may do; repeatable.", show_default=CAPTURE),
     ] = None,
     expires: Annotated[
         str | None,

@@ -27,7 +27,9 @@ def history(
     contact: Annotated[str, typer.Option(metavar="E164", help="Whose history.")],
     sender: Annotated[
         str | None,
-        typer.Option(help="One sender alone: a number, a short code, an MG sid or an id."),
+        typer.Option(
+            metavar="SENDER", help="One alone: its number, short code, MG sid or phone number id."
+        ),
     ] = None,
     stack: StackName = None,
     region: Region = None,
@@ -126,7 +128,7 @@ def _parts(records: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     for record in records:
         current = " (current)" if record["current"] else ""
         when = output.cell(record["effective_at"])
-        yield Text(f"\n  {record['status']}, from {when} on{current}")
+        yield Text(f"\n  {record['status']} since {when}{current}")
         yield Padding(output.details(_proof(record)), (0, 0, 0, 4))
     yield ""
 

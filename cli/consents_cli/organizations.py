@@ -29,7 +29,7 @@ app = typer.Typer(no_args_is_help=True, help="Organizations: who keeps consents 
 @app.command()
 def create(
     name: Annotated[str, typer.Option(help="What people call it.")],
-    plan: Annotated[str, typer.Option(metavar="|".join(PLANS), help="What it pays for.")] = "payg",
+    plan: Annotated[str, typer.Option(metavar="PLAN", help=", ".join(PLANS))] = "payg",
     records_per_minute: Annotated[
         int, typer.Option(help="The allowance that both wires share.", metavar="NUMBER")
     ] = 60_000,

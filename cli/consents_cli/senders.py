@@ -25,7 +25,9 @@ def add_one(
     phone_number_id: Annotated[
         str | None,
         typer.Option(
-            metavar="UUID", help="What the attested wire calls it. [default: what it has, or new]"
+            metavar="UUID",
+            help="What the attested wire calls it.",
+            show_default="the one it has, else a new one",
         ),
     ] = None,
     stack: StackName = None,

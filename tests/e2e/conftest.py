@@ -94,11 +94,11 @@ def _lives(leader: int) -> bool:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A local stack, built and deployed as `make run` does; stopping it leaves no process."""
     folder = tmp_path_factory.mktemp("local")
+    up = run_consents(folder, "local", "up", "--detach", "--port", str(free_port()))
+    assert up.returncode == 0, up.stderr
+    leader = int((folder / "engine.lock").read_text())
     try:
-        up = run_consents(folder, "local", "up", "--detach", "--port", str(free_port()))
-        assert up.returncode == 0, up.stderr
         yield LocalStack(json.loads((folder / "stack.json").read_text()), folder, up.stdout)
     finally:
-        leader = int((folder / "engine.lock").read_text())
         down = run_consents(folder, "local", "down")
         assert (down.returncode, ends(leader)) == (0, True)

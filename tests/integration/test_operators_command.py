@@ -469,7 +469,7 @@ def test_history_for_people_fits_a_narrow_terminal_and_cannot_steer_it(
     local: Local, org_id: str
 ) -> None:
     shown = local.run("history", "--org", org_id, "--contact", "+15554443333").stdout
-    assert "opt-in, from 2026-04-26 12:00:00Z on (current)" in shown
+    assert "opt-in since 2026-04-26 12:00:00Z (current)" in shown
     assert "\\x1b[2J[red]Mozilla" in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
 
