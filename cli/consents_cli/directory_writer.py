@@ -109,6 +109,18 @@ class DirectoryWriter:
         ) | {"records_per_minute": {"N": str(organization.records_per_minute)}}
         self._write(self._new(item, f"there is an organization {organization.org_id} already"))
 
+    def change_organization(self, org_id: str, changes: Mapping[str, str | int]) -> None:
+        """Change attributes of an organization, by name; one that is not there is never made."""
+        update = self._update(
+            organization_key(org_id),
+            expression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+            condition=_EXISTS,
+            values={f":{name}": value for name, value in changes.items()},
+        )
+        # `plan` is a reserved word.
+        update["Update"]["ExpressionAttributeNames"] = {f"#{name}": name for name in changes}
+        self._write((update, _unknown(org_id)))
+
     def add_sender(self, org_id: str, sender: Sender, now: datetime) -> None:
         """Add a sender; the same pair again changes nothing, another number is refused."""
         update = self._update(
@@ -201,14 +213,14 @@ class DirectoryWriter:
         return {"Put": {"TableName": self._table} | put}, refusal
 
     def _update(
-        self, key: Key, *, expression: str, condition: str, values: Mapping[str, str]
+        self, key: Key, *, expression: str, condition: str, values: Mapping[str, str | int]
     ) -> dict[str, Any]:
         update = {
             "TableName": self._table,
             "Key": _key(key),
             "UpdateExpression": expression,
             "ConditionExpression": condition,
-            "ExpressionAttributeValues": {name: {"S": text} for name, text in values.items()},
+            "ExpressionAttributeValues": {name: _value(one) for name, one in values.items()},
         }
         return {"Update": update}
 
@@ -235,6 +247,10 @@ def _sender_of(item: Mapping[str, Any]) -> Sender:
 
 def _key(key: Key) -> dict[str, Any]:
     return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
+
+
+def _value(one: str | int) -> dict[str, str]:
+    return {"S": one} if isinstance(one, str) else {"N": str(one)}
 
 
 def _item(key: Key, **texts: str | None) -> dict[str, Any]:

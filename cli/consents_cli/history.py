@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from consents.domain import fields
 from consents.domain.record import Status, StoredRecord, Wire
+from consents.wires.bulk_consents import canonical_sender
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -56,14 +57,13 @@ def _sender(stack: Stack, org_id: str, sender: str | None) -> str | None:
     """Return a sender as the ledger spells it."""
     if sender is None:
         return None
-    is_id: bool = fields.is_uuid(sender)
-    if is_id:
+    if fields.is_uuid(sender):
         return _own_number(stack, org_id, sender.lower())
     try:
         known = _SENDER_ID.validate_python(sender)
     except ValidationError:
         raise Failed(f"the sender {sender!r} is no number, short code, MG sid or UUID") from None
-    return "MG" + known[2:].lower() if known.startswith("MG") else known
+    return canonical_sender(known)
 
 
 def _own_number(stack: Stack, org_id: str, phone_number_id: str) -> str:

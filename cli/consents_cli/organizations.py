@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from consents.aws.directory import Organization
+from consents.aws.directory import CACHE_SECONDS, Organization
 from consents.domain.record import timestamp
 from rich.console import Group, RenderableType
 from ulid import ULID
@@ -22,6 +22,11 @@ PLANS = ("payg", "growth", "scale", "enterprise", "starter")
 
 MOST_RECORDS_PER_MINUTE = 10_000_000
 _LONGEST_NAME = 200
+
+_IN_FORCE = f"It is in force within {CACHE_SECONDS} seconds, without a restart."
+
+OrgIdArgument = Annotated[str | None, typer.Argument(metavar="[ORG_ID]", help="Its id.")]
+OrgIdOption = Annotated[str | None, typer.Option(hidden=True)]
 
 app = typer.Typer(no_args_is_help=True, help="Organizations: who keeps consents here.")
 
@@ -52,33 +57,67 @@ def list_all(stack: StackName = None, region: Region = None, as_json: AsJson = F
 
 @app.command()
 def show(
-    org_id: Annotated[str | None, typer.Argument(metavar="[ORG_ID]", help="Its id.")] = None,
-    org: Annotated[str | None, typer.Option(hidden=True)] = None,
+    org_id: OrgIdArgument = None,
+    org: OrgIdOption = None,
     stack: StackName = None,
     region: Region = None,
     as_json: AsJson = False,
 ) -> None:
     """Show an organization, its credentials (never their secrets) and its senders."""
-    named = org_id or org
-    if not named:
-        raise Failed("name an organization: `consents org show ORG_ID`")
+    named = _named(org_id or org, "show")
     told = _told(open_stack(stack, region).entries.entry(named))
     output.show(told, as_json=as_json, people=lambda: _for_people(told))
+
+
+@app.command("set", help=f"Change an organization's allowance or plan. {_IN_FORCE}")
+def change(
+    org_id: OrgIdArgument = None,
+    org: OrgIdOption = None,
+    records_per_minute: Annotated[
+        int | None, typer.Option(help="The allowance that both wires share.", metavar="NUMBER")
+    ] = None,
+    plan: Annotated[str | None, typer.Option(metavar="PLAN", help=", ".join(PLANS))] = None,
+    stack: StackName = None,
+    region: Region = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what is given of an organization, and nothing else."""
+    named = _named(org_id or org, "set")
+    sent: dict[str, str | int | None] = {"plan": plan, "records_per_minute": records_per_minute}
+    changes = {name: value for name, value in sent.items() if value is not None}
+    if not changes:
+        raise Failed("name what to set: --records-per-minute NUMBER or --plan PLAN")
+    _check(plan, records_per_minute)
+    entries = open_stack(stack, region).entries
+    entries.change_organization(named, changes)
+    told = asdict(entries.entry(named).organization)
+    output.show(told, as_json=as_json, people=lambda: Group(output.details(told), f"\n{_IN_FORCE}"))
 
 
 def add(stack: Stack, name: str, plan: str, records_per_minute: int) -> Organization:
     """Add an organization to a stack's directory."""
     if not 1 <= len(name.strip()) <= _LONGEST_NAME:
         raise Failed(f"a name has 1..{_LONGEST_NAME} characters")
-    if plan not in PLANS:
-        raise Failed(f"there is no plan {plan!r}: the plans are {', '.join(PLANS)}")
-    if not 1 <= records_per_minute <= MOST_RECORDS_PER_MINUTE:
-        raise Failed(f"records per minute must be 1..{MOST_RECORDS_PER_MINUTE}")
+    _check(plan, records_per_minute)
     now = datetime.now(UTC)
     org_id = f"org_{ULID.from_datetime(now)}".lower()
     organization = Organization(org_id, name.strip(), plan, records_per_minute, timestamp(now))
     stack.entries.add_organization(organization)
     return organization
+
+
+def _check(plan: str | None, records_per_minute: int | None) -> None:
+    """Raise `Failed` for a plan that there is not, or an allowance that cannot be."""
+    if plan is not None and plan not in PLANS:
+        raise Failed(f"there is no plan {plan!r}: the plans are {', '.join(PLANS)}")
+    if records_per_minute is not None and not 1 <= records_per_minute <= MOST_RECORDS_PER_MINUTE:
+        raise Failed(f"records per minute must be 1..{MOST_RECORDS_PER_MINUTE}")
+
+
+def _named(org_id: str | None, command: str) -> str:
+    if not org_id:
+        raise Failed(f"name an organization: `consents org {command} ORG_ID`")
+    return org_id
 
 
 def _told(entry: Entry) -> dict[str, Any]:

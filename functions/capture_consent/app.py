@@ -13,7 +13,7 @@ ledger = wiring.ledger()
 
 @endpoint(
     attested,
-    directory=directory,
+    stores=wiring.stores(),
     scope="consent:write",
     max_bytes=attested.MAX_SINGLE_BYTES,
 )
@@ -21,12 +21,17 @@ def handler(request: Request) -> Answer:
     """Capture the record, and tell whether the contact had opted in before."""
     org_id = request.organization.org_id
     sent = attested.parse_single(request.body, request.content_type)
-    senders = directory.senders(org_id, attested.phone_number_ids([sent]))
-    record = attested.read_single(sent, attested.Reading(request.receipt.received_at, senders))
-    before = ledger.current(org_id, record.sender, record.contact)
-    capture([record], org_id, ledger, receipt=request.receipt, time_left=request.time_left)
-    return attested.render_single(
-        directory.consent_id(org_id, record.sender, record.contact),
-        record,
-        already_opted_in=is_opt_in(before),
-    )
+
+    def capture_record() -> Answer:
+        request.spend(1)
+        senders = directory.senders(org_id, attested.phone_number_ids([sent]))
+        record = attested.read_single(sent, attested.Reading(request.receipt.received_at, senders))
+        before = ledger.current(org_id, record.sender, record.contact)
+        capture([record], org_id, ledger, receipt=request.receipt, time_left=request.time_left)
+        return attested.render_single(
+            directory.consent_id(org_id, record.sender, record.contact),
+            record,
+            already_opted_in=is_opt_in(before),
+        )
+
+    return request.once(capture_record)

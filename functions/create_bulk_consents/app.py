@@ -6,25 +6,29 @@ from consents.capture import capture
 from consents.wires import bulk_consents
 from consents.wires.answer import Answer
 
-directory = wiring.directory()
 ledger = wiring.ledger()
 
 
 @endpoint(
     bulk_consents,
-    directory=directory,
+    stores=wiring.stores(),
     scope="consent:write",
     max_bytes=bulk_consents.MAX_BATCH_BYTES,
     headers=wiring.cors_headers(),
 )
 def handler(request: Request) -> Answer:
     """Record each item by itself; a bad one never sinks the rest."""
-    items = bulk_consents.parse_batch(request.body)
-    outcomes = capture(
-        bulk_consents.read_batch(items, request.receipt.received_at),
-        request.organization.org_id,
-        ledger,
-        receipt=request.receipt,
-        time_left=request.time_left,
-    )
-    return bulk_consents.render_batch(items, outcomes)
+    items = bulk_consents.parse_batch(request.body, request.organization.records_per_minute)
+
+    def record_items() -> Answer:
+        request.spend(len(items))
+        outcomes = capture(
+            bulk_consents.read_batch(items, request.receipt.received_at),
+            request.organization.org_id,
+            ledger,
+            receipt=request.receipt,
+            time_left=request.time_left,
+        )
+        return bulk_consents.render_batch(items, outcomes)
+
+    return request.once(record_items)

@@ -50,8 +50,10 @@ def engine(template: dict[str, Any]) -> Iterator[None]:
         "BIND_HOST": "127.0.0.1",
         "DIRECTORY_TABLE": "DirectoryTable",
         "GATEWAY_PORT": str(port),
+        "IDEMPOTENCY_TABLE": "IdempotencyTable",
         "LEDGER_TABLE": "LedgerTable",
         "PEPPER_SECRET": "Pepper",
+        "RATE_LIMITS_TABLE": "RateLimitsTable",
         "SERVICES": SERVICES,
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -146,13 +148,18 @@ def new_tenant(dynamodb: "DynamoDBClient", directory: Directory) -> NewTenant:
         plan: str = "payg",
         scope: str = "consent:write",
         phone_number_id: str | None = None,
+        per_minute: int = 60_000,
         **credential: str,
     ) -> Tenant:
         tenant = _tenant(phone_number_id or str(uuid4()))
+        allowance = {"N": str(per_minute)}
         organization = {"org_id": tenant.org_id, "name": "Test", "plan": plan, "created_at": "-"}
         sender = {"phone_number_id": tenant.phone_number_id, "phone_number": tenant.phone_number}
         _put(
-            dynamodb, organization_key(tenant.org_id), organization, records_per_minute={"N": "60"}
+            dynamodb,
+            organization_key(tenant.org_id),
+            organization,
+            records_per_minute=allowance,
         )
         _put(dynamodb, sender_key(tenant.org_id, tenant.phone_number_id), sender)
         for secret in (
@@ -273,3 +280,17 @@ def logged(engine: None) -> Iterator[StringIO]:
     before = handler.setStream(stream)
     yield stream
     handler.setStream(before or sys.stdout)
+
+
+@pytest.fixture
+def calls(engine: None) -> Iterator[list[str]]:
+    """The names of the DynamoDB calls that the handlers make."""
+    names: list[str] = []
+    events = wiring.dynamodb().meta.events
+
+    def count(model: Any, **_: Any) -> None:
+        names.append(model.name)
+
+    events.register("before-call.dynamodb", count)
+    yield names
+    events.unregister("before-call.dynamodb", count)

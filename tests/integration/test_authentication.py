@@ -167,7 +167,7 @@ def test_a_revoked_key_lives_on_for_the_time_of_the_cache_and_no_longer(
     dynamodb: "DynamoDBClient", patient_directory: Directory, clock: Clock, tenant: Tenant
 ) -> None:
     secret = attested.secret(tenant.bearer["Authorization"])
-    patient_directory.authenticate(secret, "consent:write", NOW)
+    patient_directory.authenticate(secret, NOW).must_have("consent:write")
     pk, sk = credential_key(patient_directory.hash(secret))
     dynamodb.update_item(
         TableName="DirectoryTable",
@@ -177,10 +177,10 @@ def test_a_revoked_key_lives_on_for_the_time_of_the_cache_and_no_longer(
     )
 
     clock.now = CACHE_SECONDS - 0.1
-    assert patient_directory.authenticate(secret, "consent:write", NOW).org_id == tenant.org_id
+    assert patient_directory.authenticate(secret, NOW).organization.org_id == tenant.org_id
     clock.now = CACHE_SECONDS
     with pytest.raises(Unauthenticated):
-        patient_directory.authenticate(secret, "consent:write", NOW)
+        patient_directory.authenticate(secret, NOW).must_have("consent:write")
 
 
 @pytest.mark.parametrize("kind", ["right", "unknown", "missing", "revoked", "without the scope"])
@@ -201,7 +201,7 @@ def test_every_credential_costs_the_same_reads(
     reads.clear()
 
     try:
-        patient_directory.authenticate(secret, "consent:write", NOW)
+        patient_directory.authenticate(secret, NOW).must_have("consent:write")
     except (Unauthenticated, MissingScope):
         assert kind != "right"
     assert reads == ["GetItem", "GetItem"]

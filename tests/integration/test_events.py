@@ -17,7 +17,9 @@ CORS = {
     "Access-Control-Allow-Methods": "POST, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
     "Access-Control-Allow-Credentials": "true",
-    "Access-Control-Expose-Headers": "X-Request-Id, Retry-After",
+    "Access-Control-Expose-Headers": (
+        "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed"
+    ),
 }
 TWO_ITEMS = {
     "items": [

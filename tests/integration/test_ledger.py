@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from consents.aws.ledger import CALLS_AT_A_TIME, Ledger
+from consents.aws.dynamodb import CALLS_AT_A_TIME
+from consents.aws.ledger import Ledger
 from consents.domain.record import ConsentRecord, Receipt, Status, Wire, text_hash, timestamp
 
 if TYPE_CHECKING:

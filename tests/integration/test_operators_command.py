@@ -15,7 +15,7 @@ from uuid import uuid4
 import boto3
 import pytest
 from botocore.exceptions import ConnectionClosedError
-from consents.aws.directory import Organization
+from consents.aws.directory import CACHE_SECONDS, Caller, Directory, Organization
 from consents.domain.errors import MissingScope, Unauthenticated
 from consents.domain.record import ConsentRecord, Receipt, timestamp
 from consents.wires import attested, bulk_consents
@@ -138,12 +138,18 @@ def authenticate(
     stack: Stack, made: dict[str, Any], scope: str = "consent:write", now: datetime = NOW
 ) -> str:
     """Return the organization that a new credential calls for, as its wire would."""
+    caller = caller_of(stack.directory, made, now)
+    caller.must_have(scope)
+    return caller.organization.org_id
+
+
+def caller_of(directory: Directory, made: dict[str, Any], now: datetime = NOW) -> Caller:
     if "api_key" in made:
         secret = attested.secret(f"Bearer {made['api_key']}")
     else:
         proof = made.get("auth_token") or made["key_secret"]
         secret = f"basic:{made['key_id']}:{proof}"
-    return stack.directory.authenticate(secret, scope, now).org_id
+    return directory.authenticate(secret, now)
 
 
 def test_created_organization_is_told_in_full(ask: Ask) -> None:
@@ -176,6 +182,82 @@ def test_organization_is_shown_with_its_credentials_but_no_secret(ask: Ask, org_
     assert account["auth_token"] not in str(shown)
 
 
+@pytest.mark.parametrize("arguments", [["{}"], ["--org", "{}"]])
+def test_changed_organization_is_told_as_it_is_then(
+    ask: Ask, org_id: str, arguments: Sequence[str]
+) -> None:
+    (before,) = (one for one in ask("org", "list") if one["org_id"] == org_id)
+    named = (one.format(org_id) for one in arguments)
+    told = ask("org", "set", *named, "--records-per-minute", "90", "--plan", "scale")
+    assert told == before | {"records_per_minute": 90, "plan": "scale"}
+    assert ask("org", "show", org_id).items() >= told.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changed"),
+    [
+        (["--records-per-minute", "1"], {"records_per_minute": 1}),
+        (["--records-per-minute", "10000000"], {"records_per_minute": 10_000_000}),
+        (["--plan", "starter"], {"plan": "starter"}),
+    ],
+)
+def test_what_is_not_named_of_an_organization_stays(
+    ask: Ask, org_id: str, arguments: Sequence[str], changed: dict[str, Any]
+) -> None:
+    key = ask("key", "create", "--org", org_id)
+    before = ask("org", "show", org_id)
+    ask("org", "set", org_id, *arguments)
+    assert ask("org", "show", org_id) == before | changed
+    assert before["credentials"][0]["key_id"] == key["key_id"]
+
+
+def test_same_change_of_an_organization_again_changes_nothing(ask: Ask, org_id: str) -> None:
+    arguments = ("org", "set", org_id, "--records-per-minute", "90")
+    assert ask(*arguments) == ask(*arguments)
+
+
+def test_changed_allowance_is_a_callers_once_what_was_read_before_is_too_old(
+    ask: Ask, org_id: str, stack: Stack, local: Local
+) -> None:
+    made = ask("key", "create", "--org", org_id)
+    clock = [0.0]
+    directory = Directory(
+        aws("dynamodb", local.endpoint),
+        stack.tables["directory"],
+        lambda: pepper(stack, local),
+        clock=lambda: clock[0],
+    )
+
+    def allowance() -> int:
+        return caller_of(directory, made).organization.records_per_minute
+
+    before = allowance()
+    ask("org", "set", org_id, "--records-per-minute", "90")
+    assert allowance() == before == 60_000
+    clock[0] = CACHE_SECONDS
+    assert allowance() == 90
+
+
+def test_organization_that_is_not_there_is_not_made_by_a_change(ask: Ask, refusal: Refusal) -> None:
+    told = refusal("org", "set", "org_nobody", "--records-per-minute", "60")
+    assert told == "consents: there is no organization org_nobody\n"
+    assert "org_nobody" not in str(ask("org", "list"))
+
+
+def test_people_are_told_when_a_changed_allowance_is_in_force(local: Local, org_id: str) -> None:
+    shown = local.run("org", "set", org_id, "--records-per-minute", "90").stdout
+    assert "within 30 seconds" in shown
+
+
+@pytest.mark.parametrize("number", ["many", "1.5", ""])
+def test_allowance_that_is_no_whole_number_is_a_wrong_use(
+    ask: Ask, local: Local, org_id: str, number: str
+) -> None:
+    result = local.run("org", "set", org_id, "--records-per-minute", number)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert ask("org", "show", org_id)["records_per_minute"] == 60_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -184,6 +266,12 @@ def test_organization_is_shown_with_its_credentials_but_no_secret(ask: Ask, org_
         (["org", "create", "--name", " "], "a name has"),
         (["org", "create", "--name", "x", "--plan", "gold"], "no plan 'gold'"),
         (["org", "create", "--name", "x", "--records-per-minute", "0"], "records per minute"),
+        (["org", "set", "--records-per-minute", "60"], "`consents org set ORG_ID`"),
+        (["org", "set", "x"], "name what to set"),
+        (["org", "set", "x", "--records-per-minute", "0"], "must be 1..10000000"),
+        (["org", "set", "x", "--records-per-minute", "-1"], "must be 1..10000000"),
+        (["org", "set", "x", "--records-per-minute", "10000001"], "must be 1..10000000"),
+        (["org", "set", "x", "--plan", "gold"], "no plan 'gold'"),
         (["key", "create", "--org", "org_nobody"], "no organization org_nobody"),
         (["key", "create", "--org", "org_nobody", "--wire", "bulk-consents"], "no organization"),
         (["key", "create", "--org", "x", "--scope", "everything"], "noun:verb"),
@@ -347,6 +435,13 @@ def test_write_whose_answer_was_lost_is_told_as_done(local: Local, stack: Stack)
     assert entries.entry("org_lost").organization == organization
 
 
+def pepper(stack: Stack, local: Local) -> bytes:
+    """Return the key under which the stack's secrets are hashed."""
+    client = aws("secretsmanager", local.endpoint)
+    answer = client.get_secret_value(SecretId=stack.outputs["PepperSecret"])
+    return bytes(answer["SecretString"], "utf-8")
+
+
 def sender_of(org_id: str, number: str) -> tuple[str, ...]:
     return "sender", "add", "--org", org_id, "--phone-number", number
 
@@ -479,6 +574,7 @@ def test_history_for_people_fits_a_narrow_terminal_and_cannot_steer_it(
     [
         ["org", "list"],
         ["org", "show", "{}"],
+        ["org", "set", "{}", "--records-per-minute", "90"],
         ["key", "create", "--org", "{}", "--expires", "2h", "--scope", "a:b", "--scope", "c:d"],
         ["account", "create", "--org", "{}"],
         ["sender", "add", "--org", "{}", "--phone-number", "+15550001111"],

@@ -2,16 +2,20 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
+from consents.aws.directory import Organization
+from consents.aws.http import LONGEST_IDEMPOTENCY_KEY, Request, Stores
+from consents.aws.idempotency import KEPT_SECONDS, REPLAYED, Claim
 from consents.domain import errors, fields
 from consents.domain.outcome import Stored
-from consents.domain.record import Status
+from consents.domain.record import Receipt, Status
+from consents.domain.token_bucket import WINDOW_SECONDS, Level
 from consents.wires import attested, bulk_consents
 from consents.wires.answer import Answer
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
@@ -38,6 +42,8 @@ TEMPLATE: dict[str, Any] = parse_yaml_file(str(ROOT / "template.yaml"))
 REQUEST_ID = "01JTBQH2FZ8K1RXC0WJ4Z9P3VM"
 GATEWAY_REQUEST_ID = "5c7b0f3e-2d7b-4f0c-8f43-6e6f0d2d9a10"
 CONSENT_ID = "3f0c5a1e9b7d42c68f1a0b2c3d4e5f60"
+ALLOWANCE = 600
+"""Records per minute of the organization in the document's story."""
 
 
 def whole(node: Any) -> Any:
@@ -67,7 +73,7 @@ OPERATIONS = {
 
 
 def capture_consents(body: bytes) -> Answer:
-    records = attested.parse_batch(body, "application/json")
+    records = attested.parse_batch(body, "application/json", ALLOWANCE)
     return attested.render_batch(all_stored(attested.read(each, READING) for each in records))
 
 
@@ -79,7 +85,7 @@ def capture_consent(body: bytes) -> Answer:
 
 
 def create_bulk_consents(body: bytes) -> Answer:
-    items = bulk_consents.parse_batch(body)
+    items = bulk_consents.parse_batch(body, ALLOWANCE)
     return bulk_consents.render_batch(items, all_stored(bulk_consents.read_batch(items, NOW)))
 
 
@@ -120,6 +126,7 @@ ROUTES = {
             ("not_an_array", b'{"records": {}}'),
             ("empty", b'{"records": []}'),
             ("too_many", json.dumps({"records": [CHECKBOX] * 1001}).encode()),
+            ("over_the_allowance", json.dumps({"records": [CHECKBOX] * 601}).encode()),
         ),
         answers=(("not_stored", attested.render_batch(HALF_STORED)),),
     ),
@@ -137,6 +144,7 @@ ROUTES = {
         bodies=(
             ("no_items", b""),
             ("too_many", form_body([ITEM] * 1001)),
+            ("over_the_allowance", form_body([ITEM] * 601)),
             ("not_json", b"Items=%7Bnot+json"),
         ),
         answers=(("not_stored", bulk_consents.render_batch(TWO, HALF_STORED)),),
@@ -145,19 +153,21 @@ ROUTES = {
 ON_ATTESTED = ["captureConsents", "captureConsent"]
 
 
-def refusals_of_any_body(route: Route) -> Iterator[tuple[str, Answer]]:
+def refusals_of_any_body(route: Route) -> dict[str, errors.Refused]:
     refused = {
         "unauthenticated": errors.Unauthenticated(),
         "missing_scope": errors.MissingScope(),
         "plan_required": errors.PlanRequired(),
         "too_large": errors.BodyTooLarge(route.max_bytes),
         "unsupported_media_type": errors.UnsupportedMediaType(),
+        "invalid_idempotency_key": errors.InvalidIdempotencyKey(),
+        "key_reused": errors.KeyReused(),
+        "in_progress": errors.InProgress(),
+        "rate_limited": errors.RateLimited(4, Level(ALLOWANCE, 560, 4)),
         "unavailable": errors.Unavailable(),
         "internal": errors.Internal(),
     }
-    for name, refusal in refused.items():
-        if type(refusal) in route.wire.REFUSALS:
-            yield name, route.refusal(refusal)
+    return {name: each for name, each in refused.items() if type(each) in route.wire.REFUSALS}
 
 
 def request_content(operation: str) -> tuple[str, Any]:
@@ -183,7 +193,8 @@ def answers(operation: str) -> dict[tuple[str, str], Any]:
         name: encoded(operation, value) for name, value in request_examples(operation).items()
     }
     told = {name: route.answered(body) for name, body in (bodies | dict(route.bodies)).items()}
-    told |= dict(refusals_of_any_body(route)) | dict(route.answers)
+    told |= {name: route.refusal(each) for name, each in refusals_of_any_body(route).items()}
+    told |= dict(route.answers)
     return {(str(each.status), name): json.loads(each.body) for name, each in told.items()}
 
 
@@ -308,7 +319,7 @@ def test_the_examples_of_the_gateways_answers_are_the_templates(operation: str) 
     }
     examples = documented(operation)
 
-    for status in ("413", "503"):
+    for status in ("413", "429", "503"):
         assert examples[status, "gateway"] == gateway[status]
 
 
@@ -347,6 +358,11 @@ def header_names(operation: str) -> dict[str, set[str]]:
     return {status: set(response["headers"]) for status, response in responses}
 
 
+def statuses_with(header: str, operation: str) -> set[str]:
+    names = header_names(operation)
+    return {status for status in names if header in names[status]}
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_answer_has_a_request_id(operation: str) -> None:
     assert all("X-Request-Id" in names for names in header_names(operation).values())
@@ -354,13 +370,45 @@ def test_every_answer_has_a_request_id(operation: str) -> None:
 
 @pytest.mark.parametrize("operation", ROUTES)
 def test_retry_after_is_listed_where_a_refusal_carries_it(operation: str) -> None:
+    route = ROUTES[operation]
     carried = {
-        str(status)
-        for refused, (status, _, _) in ROUTES[operation].wire.REFUSALS.items()
+        str(route.refusal(refused).status)
+        for refused in refusals_of_any_body(route).values()
         if refused.retry_after is not None
     }
-    names = header_names(operation)
-    assert {status for status in names if "Retry-After" in names[status]} == carried
+    assert statuses_with("Retry-After", operation) == carried
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+@pytest.mark.parametrize("name", ["RateLimit-Policy", "RateLimit"])
+def test_the_rate_limit_is_listed_for_every_answer_to_a_known_caller(
+    name: str, operation: str
+) -> None:
+    assert statuses_with(name, operation) == set(header_names(operation)) - {"401"}
+
+
+def test_the_rate_limit_is_told_in_records_a_minute() -> None:
+    patterns = {
+        name: API["components"]["headers"][name]["schema"]["pattern"]
+        for name in ("RateLimitPolicy", "RateLimit")
+    }
+    assert patterns["RateLimitPolicy"] == f'^"records";q=[1-9][0-9]*;w={WINDOW_SECONDS}$'
+    assert patterns["RateLimit"] == '^"records";r=[0-9]+;t=[0-9]+$'
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+def test_a_replay_is_listed_for_the_answers_that_are_kept(operation: str) -> None:
+    (header,) = REPLAYED
+    kept = {status for status in header_names(operation) if status < "300"}
+    assert statuses_with(header, operation) == kept
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_example_of_a_header_is_valid_by_its_schema(operation: str) -> None:
+    for response in OPERATIONS[operation]["responses"].values():
+        for name, header in response["headers"].items():
+            for example in header["schema"].get("examples", []):
+                assert valid(header["schema"], example), name
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -428,6 +476,78 @@ def test_a_batch_has_the_limits_of_its_wire() -> None:
     ):
         described = SCHEMAS[schema]["properties"][array]
         assert (described["minItems"], described["maxItems"]) == (1, most)
+
+
+# --- idempotency keys ---
+
+KEY = API["components"]["parameters"]["IdempotencyKey"]
+LONGEST = "k" * LONGEST_IDEMPOTENCY_KEY
+
+
+class KeysAsRead:
+    """Does the work of every claim, and remembers by which key."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def once(self, claim: Claim, work: Callable[[], Answer], _context: object) -> Answer:
+        self.read.append(claim.key)
+        return work()
+
+
+def key_as_read(sent: str) -> str:
+    keys = KeysAsRead()
+    request = Request(
+        {"httpMethod": "POST", "resource": "/", "headers": {KEY["name"]: sent}, "body": ""},
+        cast(Any, None),
+        Organization("org_1", "Clinic", "payg", ALLOWANCE, "-"),
+        Receipt(NOW, REQUEST_ID),
+        max_bytes=0,
+        stores=Stores(cast(Any, None), cast(Any, keys), cast(Any, None)),
+    )
+    request.once(lambda: Answer(200, b""))
+    return keys.read[0]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_route_that_stores_takes_an_idempotency_key(operation: str) -> None:
+    parameters = OPERATIONS[operation].get("parameters", [])
+    assert parameters == ([KEY] if operation in ROUTES else [])
+
+
+def test_the_examples_of_an_idempotency_key_are_one_key() -> None:
+    examples = [example["value"] for example in KEY["examples"].values()]
+
+    assert all(valid(KEY["schema"], sent) for sent in examples)
+    assert {key_as_read(sent) for sent in examples} == {examples[0]}
+
+
+@pytest.mark.parametrize(
+    ("sent", "key"),
+    [
+        ("k", "k"),
+        (LONGEST, LONGEST),
+        (f'"{LONGEST}"', LONGEST),
+        ("a key; with=some, more", "a key; with=some, more"),
+        (r'"a \"key\" \\"', 'a "key" \\'),
+    ],
+)
+def test_an_idempotency_key_that_the_schema_has_is_taken(sent: str, key: str) -> None:
+    assert valid(KEY["schema"], sent)
+    assert key_as_read(sent) == key
+
+
+@pytest.mark.parametrize("sent", ["", " ", '""', LONGEST + "k", f'"{LONGEST}k"'])
+def test_an_idempotency_key_that_the_schema_has_not_is_refused(sent: str) -> None:
+    assert not valid(KEY["schema"], sent)
+    with pytest.raises(errors.InvalidIdempotencyKey):
+        key_as_read(sent)
+
+
+def test_the_limits_of_an_idempotency_key_are_told() -> None:
+    told = flat(KEY["description"])
+    assert f"1 to {LONGEST_IDEMPOTENCY_KEY} characters" in told
+    assert f"for {KEPT_SECONDS // 3600} hours" in told
 
 
 # --- fields ---

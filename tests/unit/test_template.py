@@ -34,7 +34,10 @@ def allowed(function: str, resource: Any) -> set[str]:
 LEDGER = {"Fn::GetAtt": ["LedgerTable", "Arn"]}
 DIRECTORY = {"Fn::GetAtt": ["DirectoryTable", "Arn"]}
 INSERT, QUERY = "dynamodb:PartiQLInsert", "dynamodb:Query"
+IDEMPOTENCY = {"Fn::GetAtt": ["IdempotencyTable", "Arn"]}
+RATE_LIMITS = {"Fn::GetAtt": ["RateLimitsTable", "Arn"]}
 GET, GET_MANY = "dynamodb:GetItem", "dynamodb:BatchGetItem"
+PUT, UPDATE, DELETE = "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,8 @@ def test_a_function_may_do_what_it_does_and_nothing_else(
 ) -> None:
     assert allowed(function, LEDGER) == ledger
     assert allowed(function, DIRECTORY) == directory
+    assert allowed(function, IDEMPOTENCY) == ({DELETE, GET, PUT, UPDATE} if ledger else set())
+    assert allowed(function, RATE_LIMITS) == ({GET, UPDATE} if ledger else set())
 
 
 def test_every_permission_is_one_of_those_on_the_tables_or_on_the_key_of_hashes() -> None:
@@ -62,7 +67,8 @@ def test_every_permission_is_one_of_those_on_the_tables_or_on_the_key_of_hashes(
     ]
     resources = [statement["Resource"] for statement in statements]
 
-    assert all(resource in (LEDGER, DIRECTORY, {"Ref": "Pepper"}) for resource in resources)
+    known = (LEDGER, DIRECTORY, IDEMPOTENCY, RATE_LIMITS, {"Ref": "Pepper"})
+    assert all(resource in known for resource in resources)
     assert all(statement["Effect"] == "Allow" for statement in statements)
     assert "*" not in str(statements)
 
@@ -84,15 +90,25 @@ def test_a_function_writes_to_a_log_group_whose_entries_end(function: str) -> No
     assert RESOURCES[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_a_table_outlives_its_stack_and_can_be_restored(table: str) -> None:
+@pytest.mark.parametrize("table", ["LedgerTable", "DirectoryTable"])
+def test_evidence_and_the_directory_outlive_their_stack_and_can_be_restored(table: str) -> None:
     resource = TABLES[table]
 
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
     assert resource["Properties"]["DeletionProtectionEnabled"] is True
-    assert resource["Properties"]["SSESpecification"]["SSEEnabled"] is True
     recovery = resource["Properties"]["PointInTimeRecoverySpecification"]
     assert recovery["PointInTimeRecoveryEnabled"] is True
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_encrypted(table: str) -> None:
+    assert TABLES[table]["Properties"]["SSESpecification"]["SSEEnabled"] is True
+
+
+def test_an_answer_that_is_kept_for_a_repeat_is_not_kept_for_ever() -> None:
+    expiry = TABLES["IdempotencyTable"]["Properties"]["TimeToLiveSpecification"]
+
+    assert expiry == {"AttributeName": "expiration", "Enabled": True}
 
 
 def test_the_key_of_hashes_is_made_in_the_account_and_kept() -> None:

@@ -63,6 +63,26 @@ class Credential:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and with what."""
+
+    credential: Credential
+    organization: Organization
+
+    def must_have(self, scope: str) -> None:
+        """Check what the caller may do.
+
+        Raises:
+            MissingScope: the credential does not carry `scope`.
+            PlanRequired: the organization's plan does not include capture.
+        """
+        if scope not in self.credential.scopes:
+            raise MissingScope
+        if self.organization.plan not in PLANS_WITH_CAPTURE:
+            raise PlanRequired
+
+
 class Directory:
     """Tells who calls and what is theirs."""
 
@@ -80,35 +100,26 @@ class Directory:
         self._table = table
         self._pepper = pepper
         self._sleep = sleep
-        self._callers: TTLCache[str, tuple[Credential, Organization] | None] = TTLCache(
-            _CACHED, CACHE_SECONDS, timer=clock
-        )
+        self._callers: TTLCache[str, Caller | None] = TTLCache(_CACHED, CACHE_SECONDS, timer=clock)
         self._senders: TTLCache[tuple[str, str], str | None] = TTLCache(
             _CACHED, CACHE_SECONDS, timer=clock
         )
 
-    def authenticate(self, secret: str, scope: str, now: datetime) -> Organization:
-        """Return the organization that a secret belongs to.
+    def authenticate(self, secret: str, now: datetime) -> Caller:
+        """Return who a secret belongs to.
 
         Every secret, also an empty one, costs the same: one hash and, unless cached, two reads.
 
         Raises:
             Unauthenticated: unknown, revoked or expired.
-            MissingScope: the credential does not carry `scope`.
-            PlanRequired: the organization's plan does not include capture.
         """
         secret_hash = self.hash(secret)
         if secret_hash not in self._callers:
             self._callers[secret_hash] = self._read_caller(secret_hash)
         caller = self._callers[secret_hash]
-        if caller is None or not caller[0].is_live(now):
+        if caller is None or not caller.credential.is_live(now):
             raise Unauthenticated
-        credential, organization = caller
-        if scope not in credential.scopes:
-            raise MissingScope
-        if organization.plan not in PLANS_WITH_CAPTURE:
-            raise PlanRequired
-        return organization
+        return caller
 
     def senders(self, org_id: str, phone_number_ids: Iterable[str]) -> dict[str, str]:
         """Return the E.164 number of each of these ids that the organization owns."""
@@ -130,12 +141,12 @@ class Directory:
         """Return the HMAC-SHA256 of a text under the pepper, in hex."""
         return hmac.new(self._pepper(), text.encode(errors="replace"), sha256).hexdigest()
 
-    def _read_caller(self, secret_hash: str) -> tuple[Credential, Organization] | None:
+    def _read_caller(self, secret_hash: str) -> Caller | None:
         credential = self._get(*credential_key(secret_hash))
         organization = self._get(*organization_key(_text(credential, "org_id") or _NOBODY))
         if credential is None or organization is None:
             return None
-        return credential_of(credential), organization_of(organization)
+        return Caller(credential_of(credential), organization_of(organization))
 
     def _read_senders(
         self, org_id: str, phone_number_ids: list[str]

@@ -1,6 +1,22 @@
-"""Which errors of DynamoDB pass, and how one is named in a log."""
+"""How long a call to DynamoDB may take, which of its errors pass, and how one is named in a log."""
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+_CONNECT_SECONDS, _READ_SECONDS, _TRIES = 1, 2, 2
+
+CALLS_AT_A_TIME = 8
+
+CONFIG = Config(
+    connect_timeout=_CONNECT_SECONDS,
+    read_timeout=_READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": _TRIES},
+    max_pool_connections=CALLS_AT_A_TIME,
+    parameter_validation=False,
+)
+
+LONGEST_CALL = _TRIES * (_CONNECT_SECONDS + _READ_SECONDS) + 1
+"""Seconds that a client's call may take until it gives up, with a second for its own back-off."""
 
 TRANSIENT_CODES = frozenset(
     {

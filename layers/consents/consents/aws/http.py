@@ -1,12 +1,13 @@
 """API Gateway events to requests, answers to API Gateway responses: the door of every route."""
 
 import base64
+import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import wraps
+from functools import cached_property, partial, wraps
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
@@ -15,13 +16,25 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ulid import ULID
 
 from consents.aws.directory import Directory, Organization
-from consents.aws.dynamodb import error_code, is_transient
-from consents.domain.errors import BodyTooLarge, Internal, Refused, Unavailable
+from consents.aws.dynamodb import LONGEST_CALL, error_code, is_transient
+from consents.aws.idempotency import Claim, Idempotency
+from consents.aws.rate_limits import RateLimits
+from consents.domain.errors import (
+    BodyTooLarge,
+    Internal,
+    InvalidIdempotencyKey,
+    RateLimited,
+    Refused,
+    Unavailable,
+)
 from consents.domain.record import Receipt
+from consents.domain.token_bucket import WINDOW_SECONDS, Level
 from consents.wires.answer import Answer
 
 ANSWERING_TIME = 0.5
 """Seconds of an invocation kept back for writing the answer."""
+
+LONGEST_IDEMPOTENCY_KEY = 255
 
 log = Logger()
 
@@ -32,15 +45,12 @@ type Handler = Callable[[Event, Context], Response]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request whose caller is known and whose body is of a legal size."""
+class Stores:
+    """What stands behind every route."""
 
-    organization: Organization
-    body: bytes
-    content_type: str | None
-    receipt: Receipt
-    time_left: Callable[[], float]
-    """Seconds until the answer must be ready."""
+    directory: Directory
+    idempotency: Idempotency
+    rate_limits: RateLimits
 
 
 class Wire(Protocol):
@@ -53,42 +63,101 @@ class Wire(Protocol):
         """Return the wire's answer to a refused request."""
 
 
+class Request:
+    """A request of a known caller."""
+
+    def __init__(
+        self,
+        event: Event,
+        context: Context,
+        organization: Organization,
+        receipt: Receipt,
+        *,
+        max_bytes: int,
+        stores: Stores,
+    ) -> None:
+        self.organization = organization
+        self.receipt = receipt
+        self.content_type = header(event, "content-type")
+        self.level: Level | None = None
+        """The level of the organization's bucket, once it was drawn on."""
+        self._sent_key = header(event, "idempotency-key")
+        self._event = event
+        self._context = context
+        self._max_bytes = max_bytes
+        self._stores = stores
+
+    @cached_property
+    def body(self) -> bytes:
+        """The decoded body, or a `BodyTooLarge`."""
+        text: str = self._event.get("body") or ""
+        encoded = self._event.get("isBase64Encoded", False)
+        body = base64.b64decode(text) if encoded else text.encode(errors="surrogatepass")
+        if len(body) > self._max_bytes:
+            raise BodyTooLarge(self._max_bytes)
+        return body
+
+    def time_left(self) -> float:
+        """Return seconds until the work must be done: what comes after it may take its time."""
+        keeping = LONGEST_CALL if self._sent_key is not None else 0
+        return self._context.get_remaining_time_in_millis() / 1000 - ANSWERING_TIME - keeping
+
+    def once(self, work: Callable[[], Answer]) -> Answer:
+        """Do the work, or give its kept answer if the request repeats an idempotency key."""
+        if self._sent_key is None:
+            return work()
+        scope = f"{self.organization.org_id}#{route(self._event)}"
+        claim = Claim(scope, _idempotency_key(self._sent_key), self.body)
+        return self._stores.idempotency.once(claim, work, self._context)
+
+    def spend(self, records: int) -> None:
+        """Draw records from the organization's bucket, or raise `RateLimited`."""
+        caller = self.organization
+        try:
+            self.level = self._stores.rate_limits.spend(
+                caller.org_id, records, caller.records_per_minute, self.receipt
+            )
+        except RateLimited as limited:
+            self.level = limited.level
+            raise
+
+
 def endpoint(
     wire: Wire,
     *,
-    directory: Directory,
+    stores: Stores,
     scope: str,
     max_bytes: int,
     headers: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Request], Answer]], Handler]:
     """Make a function of a request the Lambda handler of a route of a wire.
 
-    Checks who calls, what for, and the size of the body, in this order; whatever then happens is
-    answered in the wire's envelope, with `headers` and the request id. A preflight is answered
-    without a caller.
+    Checks who calls and what for; whatever then happens is answered in the wire's envelope, with
+    `headers`, the request id and the level of the caller's bucket. A preflight is answered without
+    a caller.
     """
 
     def decorate(handle: Callable[[Request], Answer]) -> Handler:
+        def answer(event: Event, context: Context, receipt: Receipt) -> Answer:
+            if event["httpMethod"] == "OPTIONS":
+                return Answer(204, b"")
+            secret = wire.secret(header(event, "authorization") or "")
+            caller = stores.directory.authenticate(secret, receipt.received_at)
+            request = Request(
+                event, context, caller.organization, receipt, max_bytes=max_bytes, stores=stores
+            )
+
+            def admitted() -> Answer:
+                caller.must_have(scope)
+                return handle(request)
+
+            answered = _answered(wire, admitted, receipt)
+            limits = _rate_limit_headers(request, stores.rate_limits)
+            return replace(answered, headers={**answered.headers, **limits})
+
         @wraps(handle)
         def handler(event: Event, context: Context) -> Response:
-            def answer(receipt: Receipt) -> Answer:
-                if event["httpMethod"] == "OPTIONS":
-                    return Answer(204, b"")
-                now = receipt.received_at
-                caller = directory.authenticate(
-                    wire.secret(_header(event, "authorization")), scope, now
-                )
-                return handle(
-                    Request(
-                        organization=caller,
-                        body=_body(event, max_bytes),
-                        content_type=_header(event, "content-type") or None,
-                        receipt=receipt,
-                        time_left=_time_left(context),
-                    )
-                )
-
-            return respond(event, wire, answer, headers or {})
+            return respond(event, wire, partial(answer, event, context), headers or {})
 
         return handler
 
@@ -106,10 +175,10 @@ def respond(
     now = datetime.now(UTC)
     receipt = Receipt(now, str(ULID.from_datetime(now)))
     log.append_keys(request_id=receipt.request_id)
-    answered = _answered(wire, answer, receipt)
+    answered = _answered(wire, lambda: answer(receipt), receipt)
     log.info(
         "answered",
-        route=f"{event['httpMethod']} {event['resource']}",
+        route=route(event),
         status=answered.status,
         milliseconds=round((time.perf_counter() - started) * 1000, 1),
     )
@@ -126,9 +195,20 @@ def respond(
     }
 
 
-def _answered(wire: Wire, answer: Callable[[Receipt], Answer], receipt: Receipt) -> Answer:
+def route(event: Event) -> str:
+    """Return the method and the path template that API Gateway matched."""
+    return f"{event['httpMethod']} {event['resource']}"
+
+
+def header(event: Event, name: str) -> str | None:
+    """Return a header by its name in lower case, whatever case it was sent in."""
+    headers: Mapping[str, str] = event.get("headers") or {}
+    return next((value for key, value in headers.items() if key.lower() == name), None)
+
+
+def _answered(wire: Wire, answer: Callable[[], Answer], receipt: Receipt) -> Answer:
     try:
-        return answer(receipt)
+        return answer()
     except Refused as refused:
         return _refusal(wire, refused, receipt)
     except (BotoCoreError, ClientError) as error:
@@ -152,20 +232,37 @@ def _frames(error: Exception) -> list[str]:
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
-def _header(event: Event, name: str) -> str:
-    """Return a header by its name in lower case, whatever case it was sent in."""
-    headers: Mapping[str, str] = event.get("headers") or {}
-    return next((value for key, value in headers.items() if key.lower() == name), "")
+def _rate_limit_headers(request: Request, rate_limits: RateLimits) -> dict[str, str]:
+    """Return the bucket's policy and level (draft-ietf-httpapi-ratelimit-headers-10).
+
+    A request that drew nothing asks for the level; no answer is held up or lost for it.
+    """
+    per_minute = request.organization.records_per_minute
+    policy = {"RateLimit-Policy": f'"records";q={per_minute};w={WINDOW_SECONDS}'}
+    level = request.level or _level(request, rate_limits)
+    if level is None:
+        return policy
+    return policy | {"RateLimit": f'"records";r={level.left};t={level.reset}'}
 
 
-def _body(event: Event, max_bytes: int) -> bytes:
-    text: str = event.get("body") or ""
-    encoded = event.get("isBase64Encoded", False)
-    body = base64.b64decode(text) if encoded else text.encode(errors="surrogatepass")
-    if len(body) > max_bytes:
-        raise BodyTooLarge(max_bytes)
-    return body
+def _level(request: Request, rate_limits: RateLimits) -> Level | None:
+    if request.time_left() < LONGEST_CALL:
+        return None
+    caller = request.organization
+    try:
+        return rate_limits.level(
+            caller.org_id, caller.records_per_minute, request.receipt.received_at
+        )
+    except (BotoCoreError, ClientError) as error:
+        log.warning("rate limit not read", code=error_code(error))
+        return None
 
 
-def _time_left(context: Context) -> Callable[[], float]:
-    return lambda: context.get_remaining_time_in_millis() / 1000 - ANSWERING_TIME
+def _idempotency_key(sent: str) -> str:
+    """Return a key that was sent bare or as a quoted string (RFC 9651, section 3.3.3)."""
+    text = sent.strip()
+    quoted = re.fullmatch(r'"((?:[^"\\]|\\["\\])*)"', text)
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
+    if not 1 <= len(key) <= LONGEST_IDEMPOTENCY_KEY:
+        raise InvalidIdempotencyKey
+    return key

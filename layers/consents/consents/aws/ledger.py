@@ -17,7 +17,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 from cachetools import LRUCache
 
-from consents.aws.dynamodb import TRANSIENT_CODES, error_code, is_transient
+from consents.aws.dynamodb import CALLS_AT_A_TIME, TRANSIENT_CODES, error_code, is_transient
 from consents.domain import record as domain
 from consents.domain.record import ConsentRecord, Receipt, Status, StoredRecord, Wire, timestamp
 
@@ -30,7 +30,6 @@ type Item = dict[str, Any]
 STATEMENTS_PER_CALL = 25
 """The most that one BatchExecuteStatement takes."""
 
-CALLS_AT_A_TIME = 8
 UNDATED = "~"
 """Stands for the date in the key of a record without one; sorts after every digit."""
 

@@ -5,32 +5,24 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.config import Config
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 
 from consents.aws.directory import Directory
-from consents.aws.ledger import CALLS_AT_A_TIME, LONGEST_WAIT, Ledger
+from consents.aws.dynamodb import CONFIG, LONGEST_CALL
+from consents.aws.http import Stores
+from consents.aws.idempotency import Idempotency
+from consents.aws.ledger import LONGEST_WAIT, Ledger
+from consents.aws.rate_limits import RateLimits
 from consents.wires import bulk_consents
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_CONNECT_SECONDS, _READ_SECONDS, _TRIES = 1, 2, 2
-LONGEST_CALL = _TRIES * (_CONNECT_SECONDS + _READ_SECONDS) + 1
-"""Seconds that a client's call may take until it gives up, with a second for its own back-off."""
-
-_CONFIG = Config(
-    connect_timeout=_CONNECT_SECONDS,
-    read_timeout=_READ_SECONDS,
-    retries={"mode": "standard", "total_max_attempts": _TRIES},
-    max_pool_connections=CALLS_AT_A_TIME,
-    parameter_validation=False,
-)
-
 
 @cache
 def dynamodb() -> "DynamoDBClient":
     """Return the one client of this process."""
-    return boto3.client("dynamodb", config=_CONFIG)
+    return boto3.client("dynamodb", config=CONFIG)
 
 
 @cache
@@ -47,9 +39,20 @@ def directory() -> Directory:
 
 
 @cache
+def stores() -> Stores:
+    """Return what stands behind every route."""
+    kept = DynamoDBPersistenceLayer(os.environ["IDEMPOTENCY_TABLE"], boto3_client=dynamodb())
+    return Stores(
+        directory=directory(),
+        idempotency=Idempotency(kept),
+        rate_limits=RateLimits(dynamodb(), os.environ["RATE_LIMITS_TABLE"]),
+    )
+
+
+@cache
 def _pepper() -> bytes:
     """Read the key of all hashes, once, when the first request needs it."""
-    client = boto3.client("secretsmanager", config=_CONFIG)
+    client = boto3.client("secretsmanager", config=CONFIG)
     return client.get_secret_value(SecretId=os.environ["PEPPER_SECRET"])["SecretString"].encode()
 
 

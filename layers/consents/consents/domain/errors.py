@@ -9,11 +9,17 @@ Refused
 ├── UnsupportedMediaType  the content type is not the wire's
 ├── MalformedBody         the body cannot be parsed
 ├── Invalid               parsed, but against the rules; carries every fault
+│   └── InvalidIdempotencyKey
+├── KeyReused             the idempotency key came with another body before
+├── InProgress            the first call with the idempotency key is still running
+├── RateLimited           the bucket does not hold as many records as the body
 ├── Unavailable           storage did not answer and nothing was stored; safe to repeat
 └── Internal              a bug of ours; nothing about it is told
 """
 
 from collections.abc import Mapping
+
+from consents.domain.token_bucket import Level
 
 
 class Refused(Exception):
@@ -62,6 +68,33 @@ class Invalid(Refused):
     def __init__(self, details: Mapping[str, str]) -> None:
         super().__init__()
         self.details = dict(details)
+
+
+class InvalidIdempotencyKey(Invalid):
+    """The idempotency key is empty or too long."""
+
+    def __init__(self) -> None:
+        super().__init__({"Idempotency-Key": "must be 1..255 chars"})
+
+
+class KeyReused(Refused):
+    """The idempotency key was used before, with another body."""
+
+
+class InProgress(Refused):
+    """The first call with the idempotency key is still running, or was cut off and may be."""
+
+    retry_after = 1
+
+
+class RateLimited(Refused):
+    """The organization's bucket does not hold as many records; nothing was taken out of it."""
+
+    def __init__(self, retry_after: int, level: Level) -> None:
+        """After `retry_after` whole seconds it does, if nobody else takes any."""
+        super().__init__()
+        self.retry_after = retry_after
+        self.level = level
 
 
 class Unavailable(Refused):

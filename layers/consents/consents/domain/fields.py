@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import IPv6Address
 from ipaddress import ip_address as parse_ip_address
-from typing import Annotated, Any, Literal, NamedTuple, TypeIs
+from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
@@ -155,7 +155,7 @@ def _is_host(netloc: str, host: str) -> bool:
     return len(host) <= 253 and all(_HOST_LABEL.fullmatch(label) for label in labels)
 
 
-def is_uuid(value: object) -> TypeIs[str]:
+def is_uuid(value: object) -> TypeGuard[str]:
     """Tell whether a value is the text of a UUID with hyphens."""
     return isinstance(value, str) and bool(re.fullmatch(_UUID, value))
 

@@ -38,6 +38,18 @@ REFUSALS: Mapping[type[errors.Refused], tuple[int, str, str]] = {
     ),
     errors.MalformedBody: (400, "INVALID_INPUT", "the body must be a JSON object"),
     errors.Invalid: (422, "VALIDATION_FAILED", "validation failed"),
+    errors.InvalidIdempotencyKey: (422, "VALIDATION_FAILED", "validation failed"),
+    errors.KeyReused: (
+        422,
+        "IDEMPOTENCY_KEY_REUSED",
+        "the idempotency key was used before with another body",
+    ),
+    errors.InProgress: (
+        409,
+        "IDEMPOTENCY_IN_PROGRESS",
+        "the first call with this idempotency key is still running",
+    ),
+    errors.RateLimited: (429, "RATE_LIMITED", "rate limited"),
     errors.Unavailable: (503, "UNAVAILABLE", "temporarily unavailable; safe to repeat"),
     errors.Internal: (500, "INTERNAL", "internal error"),
 }
@@ -115,13 +127,14 @@ def secret(authorization: str) -> str:
     return f"bearer:{key}" if scheme.lower() == "bearer" else ""
 
 
-def parse_batch(body: bytes, content_type: str | None) -> list[Any]:
-    """Return the records of a bulk call, unread.
+def parse_batch(body: bytes, content_type: str | None, allowance: int = MAX_RECORDS) -> list[Any]:
+    """Return the records of a bulk call, unread. The allowance is in records a minute.
 
     Raises:
         UnsupportedMediaType: the content type is given and is not JSON.
         MalformedBody: not JSON, or not an object.
-        Invalid: `records` is absent, not an array, empty, or longer than `MAX_RECORDS`.
+        Invalid: `records` is absent, not an array, empty, longer than `MAX_RECORDS`, or more than
+            the allowance will ever admit.
     """
     batch = parse_single(body, content_type)
     if "records" not in batch:
@@ -131,6 +144,9 @@ def parse_batch(body: bytes, content_type: str | None) -> list[Any]:
         raise errors.Invalid({"records": "must be an array"})
     if not 1 <= len(records) <= MAX_RECORDS:
         raise errors.Invalid({"records": f"must hold 1..{MAX_RECORDS} records, got {len(records)}"})
+    if len(records) > allowance:
+        hint = f"{len(records)} exceed the allowance of {allowance} a minute: split the batch"
+        raise errors.Invalid({"records": hint})
     return records
 
 
@@ -215,7 +231,8 @@ def render_batch(outcomes: Sequence[Outcome]) -> Answer:
         for index, outcome in enumerate(outcomes)
         if outcome is not Stored.ACCEPTED
     ]
-    return Answer(200, _json({"accepted": len(outcomes) - len(rejected), "rejected": rejected}))
+    body = _json({"accepted": len(outcomes) - len(rejected), "rejected": rejected})
+    return Answer(200, body, final=Stored.UNAVAILABLE not in outcomes)
 
 
 def _code(outcome: Outcome) -> str:

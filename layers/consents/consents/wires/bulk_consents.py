@@ -28,6 +28,10 @@ REFUSALS: Mapping[type[errors.Refused], tuple[int, int, str]] = {
     errors.NotFound: (404, 20404, "The requested resource was not found"),
     errors.BodyTooLarge: (413, 20001, "The post body must be at most {limit} bytes"),
     errors.Invalid: (400, 20001, "{details[Items]}"),
+    errors.InvalidIdempotencyKey: (400, 20001, "Idempotency-Key {details[Idempotency-Key]}"),
+    errors.KeyReused: (422, 20001, "The Idempotency-Key was used before with another body"),
+    errors.InProgress: (409, 20409, "The first call with this Idempotency-Key is still running"),
+    errors.RateLimited: (429, 20429, "Too Many Requests"),
     errors.Unavailable: (503, 20503, "Service unavailable; safe to repeat"),
     errors.Internal: (500, 20500, "Internal server error"),
 }
@@ -80,17 +84,23 @@ def secret(authorization: str) -> str:
     return f"basic:{decoded}" if scheme.lower() == "basic" else ""
 
 
-def parse_batch(body: bytes) -> list[Any]:
+def parse_batch(body: bytes, allowance: int = MAX_ITEMS) -> list[Any]:
     """Return the items of a call, unread; an item that is not JSON is None.
 
+    The allowance is in items a minute.
+
     Raises:
-        Invalid: there are no items, or more than `MAX_ITEMS`.
+        Invalid: there are no items, more than `MAX_ITEMS`, or more than the allowance will ever
+            admit.
     """
     items = form.items(body)
     if not items:
         raise errors.Invalid({"Items": "Missing required parameter Items in the post body"})
     if len(items) > MAX_ITEMS:
         raise errors.Invalid({"Items": f"Items must hold at most {MAX_ITEMS}, got {len(items)}"})
+    if len(items) > allowance:
+        hint = f"{len(items)} Items exceed the allowance of {allowance} a minute: split the batch"
+        raise errors.Invalid({"Items": hint})
     return items
 
 
@@ -119,7 +129,7 @@ def read(item: Any, now: datetime) -> ConsentRecord | Rejected:
     date = sent.get("date_of_consent")
     return ConsentRecord(
         wire=Wire.BULK_CONSENTS,
-        sender=_canonical_sender(sent["sender_id"]),
+        sender=canonical_sender(sent["sender_id"]),
         contact=sent["contact_id"],
         status=Status(sent["status"]),
         dated_at=date.at if date else None,
@@ -128,7 +138,7 @@ def read(item: Any, now: datetime) -> ConsentRecord | Rejected:
     )
 
 
-def _canonical_sender(sender_id: str) -> str:
+def canonical_sender(sender_id: str) -> str:
     """Return one spelling for one sender: the hex of a messaging service SID in lower case."""
     return "MG" + sender_id[2:].lower() if sender_id.startswith("MG") else sender_id
 
@@ -150,7 +160,8 @@ def render_batch(items: Sequence[Any], outcomes: Sequence[Outcome]) -> Answer:
         }
         for item, outcome in zip(items, outcomes, strict=True)
     ]
-    return Answer(201, orjson.dumps({"items": results}))
+    body = orjson.dumps({"items": results})
+    return Answer(201, body, final=Stored.UNAVAILABLE not in outcomes)
 
 
 def _messages(outcome: Outcome) -> list[str]:
@@ -190,5 +201,7 @@ def cors_headers(allowed_origin: str) -> dict[str, str]:
         "Access-Control-Allow-Methods": "POST, OPTIONS",
         "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
         "Access-Control-Allow-Credentials": "false" if allowed_origin == "*" else "true",
-        "Access-Control-Expose-Headers": "X-Request-Id, Retry-After",
+        "Access-Control-Expose-Headers": (
+            "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed"
+        ),
     }

@@ -1,0 +1,142 @@
+"""Idempotency keys: one execution a key, its answer kept for a day.
+
+Around Powertools' Idempotency utility: a call without a key never reaches it (a missing key would
+be a key like any other), it compares a digest of ours instead of the body, and an answer that must
+not be kept leaves the work as an exception, which frees the key.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from zlib import compress, decompress
+
+from aws_lambda_powertools.utilities.idempotency import (
+    BasePersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyAlreadyInProgressError,
+    IdempotencyInconsistentStateError,
+    IdempotencyPersistenceLayerError,
+    IdempotencyValidationError,
+)
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from consents.domain.errors import InProgress, KeyReused, Unavailable
+from consents.wires.answer import Answer
+
+KEPT_SECONDS = 24 * 60 * 60
+"""How long an answer is kept for a repeat of its key."""
+
+REPLAYED = {"Idempotent-Replayed": "true"}
+"""The header of an answer that was given before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What makes two calls one: the scope of a key, the key, and the decoded body.
+
+    `scope` is the organization and the route, so that no key meets another's.
+    """
+
+    scope: str
+    key: str
+    body: bytes
+
+
+class Idempotency:
+    """Runs the work of a claim once, and gives its answer to every repeat."""
+
+    def __init__(self, store: BasePersistenceLayer) -> None:
+        self._store = store
+
+    def once(self, claim: Claim, work: Callable[[], Answer], context: LambdaContext) -> Answer:
+        """Return the answer of the work, or the one kept from its first run.
+
+        A crashed run holds the key until the invocation it ran in would have timed out.
+
+        Raises:
+            KeyReused: the key came with another body before.
+            InProgress: the first call is still running.
+            ClientError, BotoCoreError: the table did not answer, and nothing was done.
+            Exception: what the work raises; the key is free again.
+        """
+        run = _Run(work)
+        execute = idempotent_function(
+            run.execute,
+            data_keyword_argument="claim",
+            persistence_store=self._store,
+            config=_config(context),
+            key_prefix="consents",
+        )
+        try:
+            kept = execute(claim=_comparable(claim))
+        except IdempotencyValidationError:
+            raise KeyReused from None
+        except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError):
+            raise InProgress from None
+        except _NotKept:
+            return run.outcome()
+        except IdempotencyPersistenceLayerError as error:
+            return run.outcome(error.__cause__)
+        return run.answer or _replayed(kept)
+
+
+class _NotKept(Exception):
+    """The work is done, and its answer is not for a repeat."""
+
+
+class _Run:
+    """The one execution of a claim's work, and what came of it."""
+
+    def __init__(self, work: Callable[[], Answer]) -> None:
+        self._work = work
+        self.answer: Answer | None = None
+        self._failed: Exception | None = None
+
+    def execute(self, *, claim: object) -> dict[str, Any]:  # noqa: ARG002 - the utility reads it
+        """Do the work and return what is kept of its answer."""
+        try:
+            self.answer = self._work()
+        except Exception as error:
+            self._failed = error
+            raise
+        if not self.answer.final:
+            raise _NotKept
+        return {"status": self.answer.status, "body": _packed(self.answer.body)}
+
+    def outcome(self, fault: BaseException | None = None) -> Answer:
+        """Return what the work came to where the table could not be told of it, or raise it.
+
+        The caller hears the truth; the key may stay locked until the invocation's time is over, and
+        then runs the work again, which the ledger does not mind.
+        """
+        if self.answer is not None:
+            return self.answer
+        raise self._failed or fault or Unavailable
+
+
+def _comparable(claim: Claim) -> dict[str, str]:
+    return {"key": f"{claim.scope}#{claim.key}", "body": sha256(claim.body).hexdigest()}
+
+
+def _config(context: LambdaContext) -> IdempotencyConfig:
+    return IdempotencyConfig(
+        event_key_jmespath="key",
+        payload_validation_jmespath="body",
+        expires_after_seconds=KEPT_SECONDS,
+        hash_function="sha256",
+        lambda_context=context,
+    )
+
+
+def _packed(body: bytes) -> str:
+    """Return a body as it is kept: an item may have 400 KB, an answer has more, mostly alike."""
+    return b64encode(compress(body)).decode()
+
+
+def _replayed(kept: dict[str, Any]) -> Answer:
+    return Answer(kept["status"], decompress(b64decode(kept["body"])), dict(REPLAYED))
