@@ -6,7 +6,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from typer.core import TyperGroup
 
-from consents_cli import credentials, local_stack, organizations, senders
+from consents_cli import credentials, imports, local_stack, organizations, senders
+from consents_cli.drop import drop
 from consents_cli.errors import Failed
 from consents_cli.history import history
 
@@ -25,7 +26,7 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Run a consent ledger: the local stack, organizations, keys, senders and history.",
+    help="Run a consent ledger: the local stack, organizations, keys, senders, files and history.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -35,6 +36,8 @@ app.add_typer(organizations.app, name="org")
 app.add_typer(credentials.keys, name="key")
 app.add_typer(credentials.accounts, name="account")
 app.add_typer(senders.app, name="sender")
+app.add_typer(imports.app, name="import")
+app.command()(drop)
 app.command()(history)
 
 if __name__ == "__main__":

@@ -168,6 +168,7 @@ def _state(stack: Stack, endpoint_url: str) -> dict[str, Any]:
         "region": stack.region,
         "stack_name": stack.name,
         "tables": stack.tables,
+        "drops_bucket": stack.output("DropsBucket"),
         "organizations": [demo.create(stack)],
     }
 
@@ -189,6 +190,7 @@ def _print(state: dict[str, Any], files: LocalFiles) -> None:
         "API": state["api_url"],
         "AWS endpoint": f"{state['aws_endpoint_url']} (region {state['region']}, any credentials)",
         **{f"{name} table": table for name, table in state["tables"].items()},
+        "drops bucket": state["drops_bucket"],
         "organization": f"{organization['org_id']} ({organization['name']})",
         "all of it, as JSON": files.state,
         "logs": f"{files.engine_log.name} and {files.sam_log.name} beside it",

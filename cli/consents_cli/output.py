@@ -19,6 +19,11 @@ def console() -> Console:
     return Console(highlight=False)
 
 
+def progress_console() -> Console:
+    """Return the console of stderr, for what is worth seeing only while it lasts."""
+    return Console(stderr=True, highlight=False)
+
+
 def show(value: Any, *, as_json: bool, people: Callable[[], RenderableType]) -> None:
     """Print a value as JSON, or what people are shown in its place."""
     if as_json:

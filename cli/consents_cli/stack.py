@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from consents.aws.directory import Directory
 from consents.aws.ledger import Ledger
+from consents.aws.progress import Progress
 
 from consents_cli import locks
 from consents_cli.directory_writer import DirectoryWriter
@@ -21,6 +22,8 @@ from consents_cli.local_files import local_files
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
 
 LOCAL_NAME = "consent-ledger"
 LOCAL_REGION = "us-east-1"
@@ -37,6 +40,24 @@ class Stack:
     directory: Directory
     entries: DirectoryWriter
     ledger: Ledger
+    dynamodb: "DynamoDBClient"
+    s3: Callable[[], "S3Client"]
+    """Returns the one client of drops and reports, which few commands need."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far the imports of dropped files are."""
+        return Progress(self.dynamodb, self.output("ImportsTable"))
+
+    def output(self, name: str) -> str:
+        """Return an output of the stack.
+
+        Raises:
+            Failed: it has none of this name.
+        """
+        if name not in self.outputs:
+            raise Failed(f"the stack {self.name!r} has no {name}: deploy this release first")
+        return self.outputs[name]
 
     @property
     def tables(self) -> dict[str, str]:
@@ -118,6 +139,8 @@ def connect(
         directory=Directory(dynamodb, outputs["DirectoryTable"], pepper),
         entries=DirectoryWriter(dynamodb, outputs["DirectoryTable"]),
         ledger=Ledger(dynamodb, outputs["LedgerTable"]),
+        dynamodb=dynamodb,
+        s3=cache(lambda: session.client("s3", endpoint_url=endpoint_url, config=config)),
     )
 
 

@@ -84,6 +84,7 @@ def test_stack_json_has_all_that_a_client_needs(stack: LocalStack) -> None:
     assert stack.state.keys() == {
         "api_url",
         "aws_endpoint_url",
+        "drops_bucket",
         "region",
         "stack_name",
         "tables",

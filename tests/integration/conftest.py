@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROOT = Path(__file__).parents[2]
-SERVICES = "dynamodb,secretsmanager"
+SERVICES = "dynamodb,s3,secretsmanager,sqs"
+DROPS_BUCKET = "drops"
 
 
 @pytest.fixture(scope="session")
@@ -48,11 +49,16 @@ def engine(template: dict[str, Any]) -> Iterator[None]:
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_SECRET_ACCESS_KEY": "test",
         "BIND_HOST": "127.0.0.1",
+        "DEAD_LETTER_QUEUE": _queue_url(port, "DeadLetterQueue"),
         "DIRECTORY_TABLE": "DirectoryTable",
+        "DROPS_BUCKET": DROPS_BUCKET,
         "GATEWAY_PORT": str(port),
         "IDEMPOTENCY_TABLE": "IdempotencyTable",
+        "IMPORTS_TABLE": "ImportsTable",
         "LEDGER_TABLE": "LedgerTable",
+        "PART_QUEUE": _queue_url(port, "PartQueue"),
         "PEPPER_SECRET": "Pepper",
+        "PLAN_QUEUE": _queue_url(port, "PlanQueue"),
         "RATE_LIMITS_TABLE": "RateLimitsTable",
         "SERVICES": SERVICES,
     }
@@ -67,6 +73,7 @@ def engine(template: dict[str, Any]) -> Iterator[None]:
             try:
                 _wait_until_healthy(f"http://127.0.0.1:{port}/_ministack/health")
                 _create_tables(template)
+                _create_bucket_and_queues(template)
                 boto3.client("secretsmanager").create_secret(Name="Pepper", SecretString="pepper")
                 yield
             finally:
@@ -99,6 +106,20 @@ def _create_tables(template: dict[str, Any]) -> None:
             client.create_table(
                 TableName=name, **{key: resource["Properties"][key] for key in wanted}
             )
+
+
+def _create_bucket_and_queues(template: dict[str, Any]) -> None:
+    s3, sqs = boto3.client("s3"), boto3.client("sqs")
+    versioning = template["Resources"]["DropsBucket"]["Properties"]["VersioningConfiguration"]
+    s3.create_bucket(Bucket=DROPS_BUCKET)
+    s3.put_bucket_versioning(Bucket=DROPS_BUCKET, VersioningConfiguration=versioning)
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::SQS::Queue":
+            sqs.create_queue(QueueName=name)
+
+
+def _queue_url(port: int, name: str) -> str:
+    return f"http://127.0.0.1:{port}/000000000000/{name}"
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,12 +17,15 @@ import boto3
 import pytest
 from botocore.exceptions import ConnectionClosedError
 from consents.aws.directory import CACHE_SECONDS, Caller, Directory, Organization
+from consents.domain.drop import Drop, drop_of
 from consents.domain.errors import MissingScope, Unauthenticated
-from consents.domain.record import ConsentRecord, Receipt, timestamp
+from consents.domain.record import ConsentRecord, Receipt, Wire, timestamp
+from consents.imports import Counts
 from consents.wires import attested, bulk_consents
 from consents_cli import engine
 from consents_cli.__main__ import app
 from consents_cli.directory_writer import DirectoryWriter, Sender
+from consents_cli.drop import upload, wait_for_summary
 from consents_cli.errors import Failed
 from consents_cli.local_files import LocalFiles
 from consents_cli.stack import LOCAL_NAME, LOCAL_REGION, Stack, connect_local
@@ -284,6 +288,9 @@ def test_allowance_that_is_no_whole_number_is_a_wrong_use(
         (["sender", "add", "--org", "x", "--phone-number", "5550001111"], "not an E.164 number"),
         (["history", "--org", "org_nobody", "--contact", "+15554443333"], "org_nobody"),
         (["history", "--org", "x", "--contact", "someone"], "not an E.164 number"),
+        (["import", "show", "nothing"], "no import nothing"),
+        (["import", "list", "--org", "org_nobody"], "no organization org_nobody"),
+        (["drop", "a.csv", "--org", "x", "--wire", "attested"], "has no DropsBucket"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
@@ -588,6 +595,148 @@ def test_what_people_are_shown_fits_a_narrow_terminal(
     shown = local.run(*(one.format(org_id) for one in arguments)).stdout
     assert max(len(line) for line in shown.splitlines()) <= 80
     assert org_id in shown or attested_history in shown
+
+
+def dropped(org_id: str, name: str = "a b.csv.gz") -> Drop:
+    found = drop_of("drops", f"drops/{org_id}/attested/{name}", "1")
+    assert found is not None
+    return found
+
+
+def test_import_that_is_being_planned_is_shown(ask: Ask, org_id: str, stack: Stack) -> None:
+    stack.progress.begin(dropped(org_id), NOW)
+    assert ask("import", "show", dropped(org_id).import_id) == {
+        "import_id": dropped(org_id).import_id,
+        "org_id": org_id,
+        "wire": "attested",
+        "state": "planning",
+        "rows": 0,
+        "accepted": 0,
+        "duplicates": 0,
+        "rejected": 0,
+        "rejected_by_code": {},
+        "parts": None,
+        "parts_done": 0,
+        "started_at": timestamp(NOW),
+        "finished_at": None,
+        "source": {
+            "bucket": "drops",
+            "key": f"drops/{org_id}/attested/a b.csv.gz",
+            "version": "1",
+        },
+    }
+
+
+def test_import_whose_file_is_cut_is_shown_with_what_is_counted(
+    ask: Ask, org_id: str, stack: Stack
+) -> None:
+    import_id = stack.progress.begin(dropped(org_id), NOW).drop.import_id
+    stack.progress.cut(import_id, 2)
+    stack.progress.add(import_id, 1, Counts(3, 2, {"VALIDATION_FAILED": 4, "NOT_FOUND": 1}))
+    told = ask("import", "show", import_id)
+    counts = {name: told[name] for name in ("rows", "accepted", "duplicates", "rejected")}
+    assert counts == {"rows": 10, "accepted": 3, "duplicates": 2, "rejected": 5}
+    assert told["rejected_by_code"] == {"NOT_FOUND": 1, "VALIDATION_FAILED": 4}
+    assert (told["state"], told["parts_done"], told["parts"]) == ("importing", 1, 2)
+
+
+def test_import_that_failed_is_shown_with_its_reason(ask: Ask, org_id: str, stack: Stack) -> None:
+    import_id = stack.progress.begin(dropped(org_id), NOW).drop.import_id
+    stack.progress.end(import_id, "failed", "must be gzip", NOW)
+    told = ask("import", "show", import_id)
+    assert (told["state"], told["reason"]) == ("failed", "must be gzip")
+    assert told["finished_at"] == timestamp(NOW)
+
+
+def test_imports_of_an_organization_alone_are_listed_newest_first(
+    ask: Ask, org_id: str, stack: Stack
+) -> None:
+    other = ask("org", "create", "--name", "Other")["org_id"]
+    stack.progress.begin(dropped(other), NOW)
+    for minutes, name in enumerate(("b.csv", "c.csv", "a.csv")):
+        stack.progress.begin(dropped(org_id, name), NOW + timedelta(minutes=minutes))
+    listed = ask("import", "list", "--org", org_id)
+    expected = [dropped(org_id, name).import_id for name in ("a.csv", "c.csv", "b.csv")]
+    assert [one["import_id"] for one in listed] == expected
+
+
+@pytest.mark.parametrize("arguments", [["show", "{import_id}"], ["list", "--org", "{org_id}"]])
+def test_imports_that_people_are_shown_fit_a_narrow_terminal(
+    local: Local, org_id: str, stack: Stack, arguments: Sequence[str]
+) -> None:
+    import_id = stack.progress.begin(dropped(org_id, "\x1b[2J.csv"), NOW).drop.import_id
+    words = (one.format(org_id=org_id, import_id=import_id) for one in arguments)
+    shown = local.run("import", *words).stdout
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert import_id in shown
+    assert "\x1b" not in shown
+
+
+def test_import_that_does_not_begin_in_time_is_told_with_its_id(org_id: str, stack: Stack) -> None:
+    with pytest.raises(Failed, match=f"has not begun .* show {dropped(org_id).import_id}"):
+        wait_for_summary(stack, dropped(org_id), seconds_to_begin=0)
+
+
+@pytest.fixture
+def bucket(stack: Stack) -> Stack:
+    """The stack, with a bucket for drops that nobody imports from."""
+    name = f"drops-{uuid4()}"
+    stack.s3().create_bucket(Bucket=name)
+    stack.s3().put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return replace(stack, outputs={**stack.outputs, "DropsBucket": name})
+
+
+def test_uploaded_file_is_known_by_its_own_version(
+    bucket: Stack, org_id: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a b+ü.csv"
+    contents = [b"one", b"two"]
+    versions = []
+    for content in contents:
+        file.write_bytes(content)
+        versions.append(upload(bucket, file, org_id, Wire.ATTESTED).version)
+    name, key = bucket.output("DropsBucket"), f"drops/{org_id}/attested/a b+ü.csv"
+    read = [bucket.s3().get_object(Bucket=name, Key=key, VersionId=one) for one in versions]
+    assert [answer["Body"].read() for answer in read] == contents
+
+
+def test_file_that_is_uploaded_in_parts_is_known_by_its_own_version(
+    bucket: Stack, org_id: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "long.jsonl"
+    file.write_bytes(b"x" * 9_000_000)  # more than boto3 sends in one call
+    dropped = upload(bucket, file, org_id, Wire.BULK_CONSENTS)
+    head = bucket.s3().head_object(Bucket=dropped.bucket, Key=dropped.key)
+    assert (head["VersionId"], head["ContentLength"]) == (dropped.version, 9_000_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a.txt", "a name ends in"),
+        ("a.CSV", "a name ends in"),
+        (".csv", "a name ends in"),
+        ("a.gz", "a name ends in"),
+        ("nothing.csv", "cannot be read: No such file"),
+        ("folder.csv", "cannot be read: Is a directory"),
+        ("\udcff.csv", "not UTF-8"),
+        ("x" * 1000 + ".csv", "at most"),
+    ],
+)
+def test_file_that_cannot_be_dropped_is_refused_before_anything_is_uploaded(
+    bucket: Stack, org_id: str, tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(Failed, match=reason):
+        upload(bucket, tmp_path / name, org_id, Wire.ATTESTED)
+    assert "Contents" not in bucket.s3().list_objects_v2(Bucket=bucket.output("DropsBucket"))
+
+
+def test_file_for_an_unknown_organization_is_not_uploaded(bucket: Stack, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(Failed, match="no organization org_nobody"):
+        upload(bucket, tmp_path / "a.csv", "org_nobody", Wire.ATTESTED)
+    assert "Contents" not in bucket.s3().list_objects_v2(Bucket=bucket.output("DropsBucket"))
 
 
 def test_deployed_stack_is_reached_by_its_name(

@@ -40,37 +40,129 @@ GET, GET_MANY = "dynamodb:GetItem", "dynamodb:BatchGetItem"
 PUT, UPDATE, DELETE = "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
 
 
-@pytest.mark.parametrize(
-    ("function", "ledger", "directory"),
-    [
-        ("CreateBulkConsentsFunction", {INSERT}, {GET}),
-        ("CaptureConsentsFunction", {INSERT}, {GET, GET_MANY}),
-        ("CaptureConsentFunction", {INSERT, QUERY}, {GET, GET_MANY}),
-        ("NotFoundFunction", set(), set()),
-    ],
-)
-def test_a_function_may_do_what_it_does_and_nothing_else(
-    function: str, ledger: set[str], directory: set[str]
-) -> None:
-    assert allowed(function, LEDGER) == ledger
-    assert allowed(function, DIRECTORY) == directory
-    assert allowed(function, IDEMPOTENCY) == ({DELETE, GET, PUT, UPDATE} if ledger else set())
-    assert allowed(function, RATE_LIMITS) == ({GET, UPDATE} if ledger else set())
+IMPORTS = {"Fn::GetAtt": ["ImportsTable", "Arn"]}
+PEPPER = {"Ref": "Pepper"}
+READ_SECRET = "secretsmanager:GetSecretValue"
+SEND = "sqs:SendMessage"
+API = {
+    "pepper": {READ_SECRET},
+    "idempotency": {DELETE, GET, PUT, UPDATE},
+    "rate_limits": {GET, UPDATE},
+}
+WORK = {"work": {"s3:GetObject", "s3:PutObject"}, "reports": {"s3:PutObject"}}
 
 
-def test_every_permission_is_one_of_those_on_the_tables_or_on_the_key_of_hashes() -> None:
+def objects(prefix: str) -> dict[str, str]:
+    bucket = "${AWS::StackName}-drops-${AWS::AccountId}"
+    return {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{bucket}/{prefix}/*"}
+
+
+def arn(name: str) -> dict[str, list[str]]:
+    return {"Fn::GetAtt": [name, "Arn"]}
+
+
+RESOURCES_BY_NAME: dict[str, Any] = {
+    "ledger": LEDGER,
+    "directory": DIRECTORY,
+    "idempotency": IDEMPOTENCY,
+    "rate_limits": RATE_LIMITS,
+    "pepper": PEPPER,
+    "imports": IMPORTS,
+    "drops": objects("drops"),
+    "work": objects("work"),
+    "reports": objects("reports"),
+    "plans": arn("PlanQueue"),
+    "parts": arn("PartQueue"),
+    "dead_letters": arn("DeadLetterQueue"),
+}
+
+PERMISSIONS: dict[str, dict[str, set[str]]] = {
+    "CreateBulkConsentsFunction": {"ledger": {INSERT}, "directory": {GET}, **API},
+    "CaptureConsentsFunction": {"ledger": {INSERT}, "directory": {GET, GET_MANY}, **API},
+    "CaptureConsentFunction": {"ledger": {INSERT, QUERY}, "directory": {GET, GET_MANY}, **API},
+    "NotFoundFunction": {},
+    "PlanImportFunction": {
+        "directory": {GET},
+        "imports": {GET, UPDATE},
+        "drops": {"s3:GetObjectVersion"},
+        "plans": {SEND},
+        "parts": {SEND},
+        **WORK,
+    },
+    "ImportPartFunction": {
+        "ledger": {INSERT, GET_MANY},
+        "directory": {GET_MANY},
+        "imports": {GET, PUT, UPDATE},
+        "drops": {"s3:GetObjectVersion"},
+        **WORK,
+    },
+    "FailImportFunction": {
+        "imports": {GET, UPDATE},
+        "work": {"s3:GetObject"},
+        "reports": {"s3:PutObject"},
+        "dead_letters": {SEND},
+    },
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_do_what_it_does_and_nothing_else(function: str) -> None:
+    granted = {name: allowed(function, each) for name, each in RESOURCES_BY_NAME.items()}
+
+    assert {name: actions for name, actions in granted.items() if actions} == PERMISSIONS[function]
+
+
+def test_every_permission_is_an_allowance_on_a_named_resource() -> None:
     statements = [
         statement
         for function in FUNCTIONS.values()
         for policy in function["Properties"].get("Policies", [])
         for statement in policy["Statement"]
     ]
-    resources = [statement["Resource"] for statement in statements]
 
-    known = (LEDGER, DIRECTORY, IDEMPOTENCY, RATE_LIMITS, {"Ref": "Pepper"})
-    assert all(resource in known for resource in resources)
-    assert all(statement["Effect"] == "Allow" for statement in statements)
-    assert "*" not in str(statements)
+    assert all(each["Resource"] in RESOURCES_BY_NAME.values() for each in statements)
+    assert all(each["Effect"] == "Allow" for each in statements)
+    assert not any("*" in str(each["Action"]) for each in statements)
+
+
+def test_dropped_files_are_private_encrypted_versioned_and_sent_over_tls_alone() -> None:
+    bucket = RESOURCES["DropsBucket"]["Properties"]
+    (deny,) = RESOURCES["DropsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert deny["Effect"] == "Deny"
+    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert RESOURCES["DropsBucket"]["DeletionPolicy"] == "Retain"
+
+
+@pytest.mark.parametrize(
+    ("queue", "function"),
+    [
+        ("PlanQueue", "PlanImportFunction"),
+        ("PartQueue", "ImportPartFunction"),
+        ("FailedQueue", "FailImportFunction"),
+    ],
+)
+def test_a_message_stays_hidden_as_long_as_its_function_may_run(queue: str, function: str) -> None:
+    hidden = RESOURCES[queue]["Properties"]["VisibilityTimeout"]
+
+    assert hidden > FUNCTIONS[function]["Properties"]["Timeout"]
+
+
+def test_what_the_queues_give_up_on_ends_in_the_dead_letter_queue() -> None:
+    targets = {
+        name: queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
+        for name, queue in of_type("SQS::Queue").items()
+        if "RedrivePolicy" in queue["Properties"]
+    }
+
+    assert targets == {
+        "PlanQueue": arn("FailedQueue"),
+        "PartQueue": arn("FailedQueue"),
+        "FailedQueue": arn("DeadLetterQueue"),
+    }
 
 
 def test_every_slice_is_a_function_and_every_function_a_slice() -> None:

@@ -121,6 +121,15 @@ class Directory:
             raise Unauthenticated
         return caller
 
+    def capture_refusal(self, org_id: str) -> str | None:
+        """Tell why an organization may not capture consent, if it may not."""
+        item = self._get(*organization_key(org_id))
+        if item is None:
+            return "there is no such organization"
+        if organization_of(item).plan not in PLANS_WITH_CAPTURE:
+            return "the plan does not include consent capture"
+        return None
+
     def senders(self, org_id: str, phone_number_ids: Iterable[str]) -> dict[str, str]:
         """Return the E.164 number of each of these ids that the organization owns."""
         wanted = {(org_id, phone_number_id) for phone_number_id in phone_number_ids}

@@ -46,7 +46,7 @@ def is_transient(error: BotoCoreError | ClientError) -> bool:
     return status >= 500 or error.response.get("Error", {}).get("Code") in TRANSIENT_CODES
 
 
-def error_code(error: BotoCoreError | ClientError) -> str:
+def error_code(error: Exception) -> str:
     """Return an error's code, or its type's name where no answer came; never its text."""
     if isinstance(error, ClientError):
         return error.response.get("Error", {}).get("Code", "Unknown")

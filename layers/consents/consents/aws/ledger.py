@@ -19,6 +19,7 @@ from cachetools import LRUCache
 
 from consents.aws.dynamodb import CALLS_AT_A_TIME, TRANSIENT_CODES, error_code, is_transient
 from consents.domain import record as domain
+from consents.domain.outcome import Arrival
 from consents.domain.record import ConsentRecord, Receipt, Status, StoredRecord, Wire, timestamp
 
 if TYPE_CHECKING:
@@ -26,9 +27,14 @@ if TYPE_CHECKING:
 
 type Key = tuple[str, str]
 type Item = dict[str, Any]
+type Codes = dict[Key, str]
+"""What DynamoDB said of each key; `_INSERTED` where it had nothing to say."""
 
 STATEMENTS_PER_CALL = 25
 """The most that one BatchExecuteStatement takes."""
+
+READS_PER_CALL = 100
+"""The most that one BatchGetItem takes."""
 
 UNDATED = "~"
 """Stands for the date in the key of a record without one; sorts after every digit."""
@@ -37,6 +43,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
 """Seconds of back-off before the first repeat of a throttled call, and before any, at the most."""
 
 _KNOWN_TEXTS = 4096
+_INSERTED, _DUPLICATE = "", "DuplicateItem"
+_STORED = (_INSERTED, _DUPLICATE)
 
 log = Logger(child=True)
 
@@ -71,15 +79,67 @@ class Ledger:
 
         An agreement text goes before the records that name it: no record is ever without its text.
         """
+        receipts = [receipt] * len(records)
+        keys, codes = self._insert_records(organization_id, records, receipts, time_left)
+        return [codes.get(key) in _STORED for key in keys]
+
+    def append_rows(
+        self,
+        organization_id: str,
+        records: Sequence[ConsentRecord],
+        receipts: Sequence[Receipt],
+        time_left: Callable[[], float],
+    ) -> list[Arrival]:
+        """Insert the records, each under a receipt of its own, and tell what became of each.
+
+        A record is `NEW` if the ledger holds it under its own receipt, also from an earlier run; of
+        records with the same content the first is.
+        """
+        keys, codes = self._insert_records(organization_id, records, receipts, time_left)
+        writers = dict(zip(reversed(keys), reversed(receipts), strict=True))  # the first of a key
+        holders = {key: writers[key].request_id for key in keys if codes.get(key) == _INSERTED}
+        holders |= self._holders([key for key, code in codes.items() if code == _DUPLICATE])
+        return [
+            Arrival.of(holders.get(key), receipt.request_id)
+            for key, receipt in zip(keys, receipts, strict=True)
+        ]
+
+    def _insert_records(
+        self,
+        organization_id: str,
+        records: Sequence[ConsentRecord],
+        receipts: Sequence[Receipt],
+        time_left: Callable[[], float],
+    ) -> tuple[list[Key], Codes]:
+        """Return each record's key, and the code of each key that was written or tried."""
         textless = self._insert_texts(organization_id, records, time_left)
         keys = [record_key(organization_id, record) for record in records]
-        items = {
-            key: _record_item(key, record, receipt)
-            for key, record in zip(keys, records, strict=True)
-            if record.agreement_text_hash not in textless
-        }
-        lost = self._insert(items, time_left)
-        return [key in items and key not in lost for key in keys]
+        items: dict[Key, Item] = {}
+        for key, record, receipt in zip(keys, records, receipts, strict=True):
+            if key not in items and record.agreement_text_hash not in textless:
+                items[key] = _record_item(key, record, receipt)
+        return keys, self._insert(items, time_left)
+
+    def _holders(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """Return the request id of the receipt under which the ledger holds each of these keys."""
+        holders: dict[Key, str] = {}
+        for some in batched(keys, READS_PER_CALL, strict=False):
+            wanted: Any = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in some]
+            while wanted:
+                answer = self._client.batch_get_item(
+                    RequestItems={
+                        self._table: {
+                            "Keys": wanted,
+                            "ConsistentRead": True,
+                            "ProjectionExpression": "pk, sk, request_id",
+                        }
+                    }
+                )
+                for item in answer["Responses"].get(self._table, []):
+                    holders[item["pk"]["S"], item["sk"]["S"]] = item["request_id"]["S"]
+                unread: Any = answer["UnprocessedKeys"].get(self._table)
+                wanted = unread["Keys"] if unread else []
+        return holders
 
     def history(
         self, organization_id: str, contact: str, sender: str | None = None
@@ -137,39 +197,41 @@ class Ledger:
             for key, text in texts.items()
             if key not in self._known_texts
         }
-        lost = self._insert(new, time_left)
-        self._known_texts.update(dict.fromkeys(new.keys() - lost))
-        return {_hash_in_key(key) for key in lost}
+        codes = self._insert(new, time_left)
+        stored = {key for key, code in codes.items() if code in _STORED}
+        self._known_texts.update(dict.fromkeys(stored))
+        return {_hash_in_key(key) for key in new.keys() - stored}
 
-    def _insert(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> set[Key]:
-        """Insert items, several calls at a time, and return the keys of those not stored."""
-        calls = list(batched(items.items(), STATEMENTS_PER_CALL, strict=False))
+    def _insert(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> Codes:
+        """Insert items, several calls at a time, and return the code of each that was tried."""
+        calls = [dict(call) for call in batched(items.items(), STATEMENTS_PER_CALL, strict=False)]
         if len(calls) <= 1:
-            return set().union(*(self._insert_until(dict(call), time_left) for call in calls))
-        return set().union(
-            *self._threads.map(lambda call: self._insert_until(dict(call), time_left), calls)
-        )
+            return self._insert_until(calls[0], time_left) if calls else {}
+        codes: Codes = {}
+        for told in self._threads.map(lambda call: self._insert_until(call, time_left), calls):
+            codes |= told
+        return codes
 
-    def _insert_until(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> set[Key]:
-        """Insert one call's items, again while throttled and there is time; return those lost.
+    def _insert_until(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> Codes:
+        """Insert one call's items, again while throttled and there is time.
 
         No call begins that might outlast the caller: a table that does not answer costs records,
         never the answer that tells which.
         """
-        lost: set[Key] = set()
+        codes: Codes = {}
         pending = dict(items)
         for attempt in count():
             if not pending or time_left() < self._longest_call:
                 break
             if attempt:
                 self._sleep(_wait(attempt))
-            again, given_up = self._insert_once(pending)
-            lost |= given_up
-            pending = {key: pending[key] for key in again}
-        return lost | pending.keys()
+            told = self._insert_once(pending)
+            codes |= told
+            pending = {key: pending[key] for key, code in told.items() if code in TRANSIENT_CODES}
+        return codes
 
-    def _insert_once(self, items: Mapping[Key, Item]) -> tuple[set[Key], set[Key]]:
-        """Return the keys worth another try, and those that will fail again.
+    def _insert_once(self, items: Mapping[Key, Item]) -> Codes:
+        """Make one call and return the code of each item: of its error, or `_INSERTED`.
 
         A `DuplicateItem` is success: the item is there, from a repeat or from our own first try
         whose answer was lost.
@@ -184,20 +246,17 @@ class Ledger:
         try:
             answers = self._client.batch_execute_statement(Statements=statements)["Responses"]
         except (BotoCoreError, ClientError) as error:
-            log.warning("ledger call failed", code=error_code(error), records=len(items))
-            return (set(items), set()) if is_transient(error) else (set(), set(items))
+            code = error_code(error)
+            log.warning("ledger call failed", code=code, records=len(items))
+            return dict.fromkeys(items, "ServiceUnavailable" if is_transient(error) else code)
         codes = {
-            key: answer["Error"].get("Code", "")
+            key: answer.get("Error", {}).get("Code", _INSERTED)
             for key, answer in zip(items, answers, strict=True)
-            if "Error" in answer
         }
-        failed = {key: code for key, code in codes.items() if code != "DuplicateItem"}
+        failed = [code for code in codes.values() if code not in _STORED]
         if failed:
-            log.warning(
-                "ledger records failed", codes=sorted(set(failed.values())), records=len(failed)
-            )
-        again = {key for key, code in failed.items() if code in TRANSIENT_CODES}
-        return again, failed.keys() - again
+            log.warning("ledger records failed", codes=sorted(set(failed)), records=len(failed))
+        return codes
 
 
 def _wait(attempt: int) -> float:

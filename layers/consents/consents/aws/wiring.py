@@ -1,4 +1,4 @@
-"""The composition root: the one place that reads the environment and makes clients."""
+"""The composition root: with import_wiring, all that reads the environment and makes clients."""
 
 import os
 from functools import cache
@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from consents.aws.directory import Directory
 from consents.aws.dynamodb import CONFIG, LONGEST_CALL
 from consents.aws.http import Stores
-from consents.aws.idempotency import Idempotency
+from consents.aws.idempotency import Idempotency, sign_claims
 from consents.aws.ledger import LONGEST_WAIT, Ledger
 from consents.aws.rate_limits import RateLimits
 from consents.wires import bulk_consents
@@ -41,6 +41,7 @@ def directory() -> Directory:
 @cache
 def stores() -> Stores:
     """Return what stands behind every route."""
+    sign_claims(dynamodb())
     kept = DynamoDBPersistenceLayer(os.environ["IDEMPOTENCY_TABLE"], boto3_client=dynamodb())
     return Stores(
         directory=directory(),

@@ -26,3 +26,18 @@ class Stored(Enum):
 
 
 type Outcome = Rejected | Stored
+
+
+class Arrival(Enum):
+    """What became of a row without faults: its own record, one that was there before, or lost."""
+
+    NEW = auto()
+    DUPLICATE = auto()
+    LOST = auto()
+
+    @classmethod
+    def of(cls, holder: str | None, row: str) -> "Arrival":
+        """Tell by the receipt that holds a record, None where nothing does, and the row's own."""
+        if holder is None:
+            return cls.LOST
+        return cls.NEW if holder == row else cls.DUPLICATE

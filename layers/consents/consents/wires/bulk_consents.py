@@ -154,7 +154,7 @@ def render_batch(items: Sequence[Any], outcomes: Sequence[Outcome]) -> Answer:
     """Return one result for each item, in the order of the input."""
     results = [
         {
-            "correlation_id": _echo(item),
+            "correlation_id": echo(item),
             "error_code": 0 if outcome is Stored.ACCEPTED else INVALID_ITEM,
             "error_messages": _messages(outcome),
         }
@@ -175,7 +175,7 @@ def _correlation_id(item: Any) -> str:
     return value.lower() if isinstance(value, str) else ""
 
 
-def _echo(item: Any) -> str | None:
+def echo(item: Any) -> str | None:
     """Return the `correlation_id` as it was sent, so far as it is a short plain text."""
     value = item.get("correlation_id") if isinstance(item, dict) else None
     plain = isinstance(value, str) and len(value) <= _LONGEST_ECHO and value.isascii()

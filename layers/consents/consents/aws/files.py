@@ -1,0 +1,147 @@
+"""The objects of an import, in S3: the drop itself, the parts of a compressed one, the reports."""
+
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from consents.domain.drop import Drop
+from consents.imports import Part
+from consents.wires.rows import UnreadableFile
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PIECE = 1024 * 1024
+"""Bytes that are held of a file at a time."""
+
+MOST_BYTES = 50 * 1024**3
+"""How much a compressed file may hold; more is taken for a bomb."""
+
+_GZIP = zlib.MAX_WBITS | 16
+_GONE = {"NoSuchKey", "NoSuchVersion", "404"}
+
+
+class Files:
+    """Reads drops, and writes what comes of them, in one bucket."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def stream(self, drop: Drop, offset: int) -> Iterator[bytes]:
+        """Read the decompressed file from an offset, in pieces.
+
+        Raises:
+            UnreadableFile: the object is gone, or not a whole gzip file.
+        """
+        if not drop.is_gzip:
+            return self._pieces(drop, offset)
+        return _between(offset, None, gunzipped(self._pieces(drop, 0)))
+
+    def read_part(self, drop: Drop, part: Part) -> bytes:
+        """Read the rows of a part, which is a range of the object or an object of its own."""
+        if drop.is_gzip:
+            key = drop.part_key(part.place.part)
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        size = part.end - part.place.offset
+        return b"".join(self._pieces(drop, part.place.offset, part.end))[:size]
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write an object."""
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
+
+    def join(self, keys: Iterable[str], key: str) -> None:
+        """Write one object of several, a piece at a time."""
+        # Unbuffered, a read may be short, and the client takes a short one for the end: it would
+        # hold the whole report, however long.
+        joined: Any = io.BufferedReader(_Joined(self._each_piece(keys)), PIECE)
+        self._client.upload_fileobj(joined, self._bucket, key)
+
+    def _pieces(self, drop: Drop, start: int, end: int | None = None) -> Iterator[bytes]:
+        """Read the object from an offset, up to another or a little further."""
+        last = "" if end is None else end - 1
+        try:
+            answer = self._client.get_object(
+                Bucket=drop.bucket,
+                Key=drop.key,
+                VersionId=drop.version,
+                Range=f"bytes={start}-{last}",
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in _GONE:
+                raise UnreadableFile("the object is gone") from None
+            if code == "InvalidRange":  # nothing is left behind the last row
+                return
+            raise
+        pieces = answer["Body"].iter_chunks(PIECE)
+        if answer.get("ContentRange"):
+            yield from pieces
+        else:  # a server may ignore a range (RFC 9110, section 14.2), and the local one does
+            yield from _between(start, end, pieces)
+
+    def _each_piece(self, keys: Iterable[str]) -> Iterator[bytes]:
+        for key in keys:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            yield from answer["Body"].iter_chunks(PIECE)
+
+
+class _Joined(io.RawIOBase):
+    """Pieces as one file to read from."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = piece
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+def gunzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompress a gzip file of one or more members, a piece at a time, however it expands.
+
+    Raises:
+        UnreadableFile: not gzip, cut off, or of more than `MOST_BYTES`.
+    """
+    member, total = zlib.decompressobj(_GZIP), 0
+    started = False
+    for piece in pieces:
+        while piece:
+            if member.eof:
+                member = zlib.decompressobj(_GZIP)
+            try:
+                content = member.decompress(piece, PIECE)
+            except zlib.error:
+                raise UnreadableFile("must be gzip") from None
+            started = True
+            piece = member.unused_data if member.eof else member.unconsumed_tail
+            total += len(content)
+            if total > MOST_BYTES:
+                raise UnreadableFile(f"must hold at most {MOST_BYTES} bytes")
+            if content:
+                yield content
+    if not started or not member.eof:
+        raise UnreadableFile("must be gzip, and whole: its end is missing")
+
+
+def _between(start: int, end: int | None, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    at = 0
+    for piece in pieces:
+        if at + len(piece) > start:
+            yield piece[max(0, start - at) :]
+        at += len(piece)
+        if end is not None and at >= end:
+            return

@@ -1,0 +1,221 @@
+"""How far imports are: one item an import, and one for each part that is done.
+
+Keys: `import_id` and `item`, which is `IMPORT` or `PART#{number}`.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from consents.aws.dynamodb import error_code
+from consents.domain.drop import Drop, drop_of
+from consents.domain.errors import Unavailable
+from consents.domain.record import timestamp
+from consents.imports import Counts, Import, Place
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_REJECTED = "rejected_"
+_PART = "PART#"
+_PLACE = ("place_part", "place_offset", "place_row")
+_TRIES = 10
+_WRITTEN_BEFORE = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}
+# DynamoDB refuses a write, in a transaction or not, of an item that another transaction is at.
+_IN_THE_WAY = {"TransactionConflict", "TransactionConflictException", "ThrottlingError"}
+
+
+class Progress:
+    """Keeps how far imports are."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._sleep = sleep
+
+    def begin(self, drop: Drop, now: datetime) -> Import:
+        """Return the import of a drop, which begins now if it has not yet."""
+        self._update(
+            drop.import_id,
+            "SET #org_id = :org_id, #bucket = :bucket, #key = :key, #version = :version, "
+            "#started_at = :now, #parts_done = :zero, #accepted = :zero, #duplicates = :zero",
+            "attribute_not_exists(#started_at)",  # a second delivery finds the first one's import
+            org_id=drop.org_id,
+            bucket=drop.bucket,
+            key=drop.key,
+            version=drop.version,
+            now=timestamp(now),
+            zero=0,
+        )
+        return self.get(drop.import_id)
+
+    def get(self, import_id: str) -> Import:
+        """Return an import as it is."""
+        answer = self._client.get_item(
+            TableName=self._table, Key=_key(import_id, "IMPORT"), ConsistentRead=True
+        )
+        return _import(answer["Item"])
+
+    def is_done(self, import_id: str, part: int) -> bool:
+        """Tell whether a part's counts are added."""
+        key = _key(import_id, _part(part))
+        return "Item" in self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+
+    def checkpoint(self, progress: Import) -> None:
+        """Keep the place up to which the file is cut, unless it is cut further already."""
+        self._update(
+            progress.drop.import_id,
+            "SET #place_part = :part, #place_offset = :offset, #place_row = :row, "
+            "#csv_header = :header",
+            "attribute_not_exists(#place_part) OR #place_part < :part",
+            part=progress.place.part,
+            offset=progress.place.offset,
+            row=progress.place.row,
+            header=json.dumps(progress.header),
+        )
+
+    def cut(self, import_id: str, parts: int) -> None:
+        """Keep how many parts there are."""
+        self._update(import_id, "SET #parts = :parts", "attribute_not_exists(#parts)", parts=parts)
+
+    def add(self, import_id: str, part: int, counts: Counts) -> None:
+        """Mark a part as done and add its counts, both or neither, and once."""
+        refused = sum(counts.rejected.values())
+        sums = {
+            "parts_done": 1,
+            "accepted": counts.accepted,
+            "duplicates": counts.duplicates,
+            **{f"{_REJECTED}{code}": count for code, count in counts.rejected.items()},
+        }
+        marked = {
+            "TableName": self._table,
+            "Item": _key(import_id, _part(part)) | {"refused": {"N": str(refused)}},
+            # Of two that import the part at once, or one after the other, the first counts it.
+            "ConditionExpression": "attribute_not_exists(import_id)",
+        }
+        summed = {
+            "TableName": self._table,
+            "Key": _key(import_id, "IMPORT"),
+            "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in sums),
+            "ExpressionAttributeValues": _values(sums),
+        }
+        items: Any = [{"Put": marked}, {"Update": summed}]
+        self._write(lambda: self._client.transact_write_items(TransactItems=items))
+
+    def refused_parts(self, import_id: str) -> Iterator[int]:
+        """Return which of the parts that are done had rows refused, in order."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="#import_id = :import_id AND begins_with(#item, :part)",
+            FilterExpression="#refused > :zero",
+            ExpressionAttributeNames={
+                f"#{name}": name for name in ("import_id", "item", "refused")
+            },
+            ExpressionAttributeValues=_values({"import_id": import_id, "part": _PART, "zero": 0}),
+            ConsistentRead=True,
+        )
+        found = (item["item"]["S"] for page in pages for item in page["Items"])
+        return (int(name.removeprefix(_PART)) for name in found)
+
+    def end(self, import_id: str, outcome: str, reason: str | None, now: datetime) -> Import:
+        """Set the outcome, unless there is one, and return the import."""
+        told = {"outcome": outcome, "finished_at": timestamp(now)}
+        told |= {"reason": reason} if reason else {}
+        update = "SET " + ", ".join(f"#{name} = :{name}" for name in told)
+        self._update(import_id, update, "attribute_not_exists(#outcome)", **told)
+        return self.get(import_id)
+
+    def _update(self, import_id: str, update: str, condition: str, **values: str | int) -> None:
+        """Update an import where a condition holds; where it does not, another was before us."""
+        names = re.findall(r"#(\w+)", update + condition)
+        self._write(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=_key(import_id, "IMPORT"),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames={f"#{name}": name for name in names},
+                ExpressionAttributeValues=_values(values),
+            )
+        )
+
+    def _write(self, write: Callable[[], object]) -> None:
+        """Make a conditional write, again while other parts of the file are being counted."""
+        for attempt in range(_TRIES):
+            try:
+                write()
+            except ClientError as error:
+                codes = _codes(error)
+                if codes & _WRITTEN_BEFORE:
+                    return
+                if not codes & _IN_THE_WAY:
+                    raise
+                self._sleep(0.02 * 2**attempt)
+            else:
+                return
+        raise Unavailable
+
+
+def _codes(error: ClientError) -> set[str]:
+    """Return the code of an error, and those of a transaction's parts."""
+    reasons: Any = error.response.get("CancellationReasons", [])
+    return {error_code(error), *(reason.get("Code", "") for reason in reasons)}
+
+
+def _key(import_id: str, item: str) -> dict[str, Any]:
+    return {"import_id": {"S": import_id}, "item": {"S": item}}
+
+
+def _part(number: int) -> str:
+    return f"{_PART}{number:08}"
+
+
+def _values(values: Mapping[str, str | int]) -> dict[str, Any]:
+    return {
+        f":{name}": {"N": str(value)} if isinstance(value, int) else {"S": value}
+        for name, value in values.items()
+    }
+
+
+def _import(item: Mapping[str, Any]) -> Import:
+    texts = {name: value["S"] for name, value in item.items() if "S" in value}
+    numbers = {name: int(value["N"]) for name, value in item.items() if "N" in value}
+    drop = drop_of(texts["bucket"], texts["key"], texts["version"])
+    if drop is None:
+        raise ValueError("the table holds an import of what is no drop")
+    header = json.loads(texts.get("csv_header", "null"))
+    place = [
+        numbers[name] for name in ("place_part", "place_offset", "place_row") if name in numbers
+    ]
+    finished_at = texts.get("finished_at")
+    return Import(
+        drop=drop,
+        started_at=datetime.fromisoformat(texts["started_at"]),
+        header=None if header is None else tuple(header),
+        place=Place(*place),
+        parts=numbers.get("parts"),
+        parts_done=numbers["parts_done"],
+        counts=Counts(numbers["accepted"], numbers["duplicates"], _rejected(numbers)),
+        outcome=texts.get("outcome"),
+        reason=texts.get("reason"),
+        finished_at=datetime.fromisoformat(finished_at) if finished_at else None,
+    )
+
+
+def _rejected(numbers: Mapping[str, int]) -> dict[str, int]:
+    return {
+        name.removeprefix(_REJECTED): count
+        for name, count in numbers.items()
+        if name.startswith(_REJECTED)
+    }

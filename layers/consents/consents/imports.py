@@ -1,0 +1,392 @@
+"""Import dropped files: cut a file into parts, import each, and report when the last one is done.
+
+Any step may run twice, half, late or beside itself. A part has a number and holds the same rows
+each time; all rows are received when the import begins; a row's receipt names its import and
+number, so that a repeat knows its own records from those that were there before; a part's counts
+are added once; reports are made from what was counted.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import batched
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from consents.domain.drop import Drop
+from consents.domain.outcome import Arrival, Fault, Rejected
+from consents.domain.record import ConsentRecord, Receipt, Wire, timestamp
+from consents.wires import attested, bulk_consents, rows
+from consents.wires.rows import Record, UnreadableFile, UnreadableRow
+
+ROWS_PER_PART = 1000
+BYTES_PER_PART = 1024 * 1024
+PARTS_PER_CHECKPOINT = 10
+COMPLETED, FAILED = "completed", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part begins: its number, an offset in the decompressed file, and a row number."""
+
+    part: int = 1
+    offset: int = 0
+    row: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows of a file: those from a place up to, not including, the offset `end`.
+
+    `content` is there only while a part of a compressed file is cut. A part that is `too_long` is
+    one row that no rule can read.
+    """
+
+    place: Place
+    end: int
+    rows: int
+    too_long: bool = False
+    content: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of rows: `rows` is the sum of the other three."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """All rows that were read."""
+        return self.accepted + self.duplicates + sum(self.rejected.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """How far an import is. `parts` is known once the whole file is cut.
+
+    `outcome` is None until the import is `completed` or `failed`, and then never changes.
+    """
+
+    drop: Drop
+    started_at: datetime
+    header: tuple[str | None, ...] | None = None
+    place: Place = Place()
+    parts: int | None = None
+    parts_done: int = 0
+    counts: Counts = Counts()
+    outcome: str | None = None
+    reason: str | None = None
+    finished_at: datetime | None = None
+
+
+class Files(Protocol):
+    """The objects of an import."""
+
+    def stream(self, drop: Drop, offset: int) -> Iterator[bytes]:
+        """Read the decompressed file from an offset, in pieces; `UnreadableFile` if it is not."""
+
+    def read_part(self, drop: Drop, part: Part) -> bytes:
+        """Read the rows of a part."""
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write an object."""
+
+    def join(self, keys: Iterable[str], key: str) -> None:
+        """Write one object of several."""
+
+
+class Progress(Protocol):
+    """Where imports keep how far they are."""
+
+    def begin(self, drop: Drop, now: datetime) -> Import:
+        """Return the import of a drop, which begins now if it has not yet."""
+
+    def get(self, import_id: str) -> Import:
+        """Return an import as it is."""
+
+    def is_done(self, import_id: str, part: int) -> bool:
+        """Tell whether a part's counts are added."""
+
+    def checkpoint(self, progress: Import) -> None:
+        """Keep the place up to which the file is cut, unless it is cut further already."""
+
+    def cut(self, import_id: str, parts: int) -> None:
+        """Keep how many parts there are."""
+
+    def add(self, import_id: str, part: int, counts: Counts) -> None:
+        """Mark a part as done and add its counts, both or neither, and once."""
+
+    def refused_parts(self, import_id: str) -> Iterable[int]:
+        """Return which of the parts that are done had rows refused, in order."""
+
+    def end(self, import_id: str, outcome: str, reason: str | None, now: datetime) -> Import:
+        """Set the outcome, unless there is one, and return the import."""
+
+
+def cut(records: Iterable[Record], place: Place) -> Iterator[Part]:
+    """Group records into parts of at most `ROWS_PER_PART` rows and about `BYTES_PER_PART`."""
+    group: list[Record] = []
+    size = 0
+    for record in records:
+        full = len(group) == ROWS_PER_PART or size + record.size > BYTES_PER_PART
+        if group and (full or record.content is None or group[-1].content is None):
+            part = _part(group, place, size)
+            yield part
+            place = after(part)
+            group, size = [], 0
+        group.append(record)
+        size += record.size
+    if group:
+        yield _part(group, place, size)
+
+
+def _part(group: Sequence[Record], place: Place, size: int) -> Part:
+    return Part(
+        place,
+        place.offset + size,
+        len(group),
+        too_long=group[0].content is None,
+        content=b"\n".join(record.content or b"" for record in group),
+    )
+
+
+def after(part: Part) -> Place:
+    """Return the place at which the next part begins."""
+    return Place(part.place.part + 1, part.end, part.place.row + part.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Cuts files into parts."""
+
+    files: Files
+    progress: Progress
+    send: Callable[[Drop, Sequence[Part]], None]
+    """Hands parts to the workers; a part that is handed over twice is imported once."""
+    refusal: Callable[[Drop], str | None]
+    """Tells why an organization may not import, if it may not."""
+
+    def plan(self, drop: Drop, now: datetime, time_left: Callable[[], bool]) -> bool:
+        """Cut a file from where it was left, and tell whether it is cut to its end.
+
+        Args:
+            time_left: whether there is time for some more parts.
+        """
+        begun = self.progress.begin(drop, now)
+        if begun.parts is None and begun.outcome is None:
+            try:
+                if reason := self.refusal(drop):
+                    raise UnreadableFile(reason)
+                last = self._cut(begun, time_left)
+            except UnreadableFile as unreadable:
+                self.progress.end(drop.import_id, FAILED, str(unreadable), now)
+            else:
+                if last is None:
+                    return False
+                self.progress.cut(drop.import_id, last.part - 1)
+        finish(drop.import_id, self.progress, self.files, now)
+        return True
+
+    def _cut(self, begun: Import, time_left: Callable[[], bool]) -> Place | None:
+        """Return the place after the last part, or None if time was up before."""
+        drop, place, header = begun.drop, begun.place, begun.header
+        pieces = self.files.stream(drop, place.offset)
+        records = rows.records(pieces, quoted=drop.is_csv)
+        if drop.is_csv and header is None:
+            first = next(records, Record(b"", 0))
+            header = rows.header(first.content, _columns(drop.wire))
+            place = Place(offset=first.size, row=2)
+            # Before any part is sent: a worker may be faster than our next line.
+            self.progress.checkpoint(replace(begun, place=place, header=header))
+        for parts in batched(cut(records, place), PARTS_PER_CHECKPOINT, strict=False):
+            if drop.is_gzip:
+                for part in parts:
+                    self.files.write(drop.part_key(part.place.part), part.content)
+            self.send(drop, parts)
+            place = after(parts[-1])
+            self.progress.checkpoint(replace(begun, place=place, header=header))
+            if not time_left():
+                return None
+        self.progress.checkpoint(replace(begun, place=place, header=header))
+        return place
+
+
+def _columns(wire: Wire) -> Mapping[str, str]:
+    return attested.MESSAGES if wire is Wire.ATTESTED else bulk_consents.TOKENS
+
+
+class RowsNotStored(Exception):
+    """Rows of a part could not be stored: the part must come again."""
+
+
+class Ledger(Protocol):
+    """Where consent records are kept, never to be changed."""
+
+    def append_rows(
+        self,
+        organization_id: str,
+        records: Sequence[ConsentRecord],
+        receipts: Sequence[Receipt],
+        time_left: Callable[[], float],
+    ) -> list[Arrival]:
+        """Tell of each record whether it is the row's own, was there before, or is lost."""
+
+
+class Row(NamedTuple):
+    """A row by its number in the file, what it says, and what that comes to."""
+
+    number: int
+    sent: Any
+    result: ConsentRecord | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Imports parts."""
+
+    files: Files
+    progress: Progress
+    ledger: Ledger
+    senders: Callable[[str, Iterable[str]], Mapping[str, str]]
+    """Returns the numbers of those of an organization's `phone_number_id`s that it owns."""
+
+    def import_part(
+        self, import_id: str, part: Part, now: datetime, time_left: Callable[[], float]
+    ) -> None:
+        """Store a part's rows, write those it refuses, and count them; once, however often called.
+
+        Raises:
+            RowsNotStored: some rows could not be stored.
+        """
+        begun = self.progress.get(import_id)
+        number = part.place.part
+        if not self.progress.is_done(import_id, number):
+            if begun.outcome is not None:
+                return  # ended without this part, and reported by who ended it
+            read = self._read(begun, part)
+            refused = [row for row in read if isinstance(row.result, Rejected)]
+            stored = self._store(begun, read, time_left)
+            if refused:
+                lines = b"".join(_line(begun.drop.wire, row) for row in refused)
+                self.files.write(begun.drop.rejected_key(number), lines)
+            self.progress.add(import_id, number, _counts(refused, stored))
+        finish(import_id, self.progress, self.files, now)
+
+    def _read(self, begun: Import, part: Part) -> list[Row]:
+        drop, now = begun.drop, begun.started_at
+        numbered = [
+            (number, _sent(record, begun))
+            for number, record in enumerate(self._records(drop, part), part.place.row)
+            if not rows.is_blank(record.content)
+        ]
+        if drop.wire is Wire.BULK_CONSENTS:
+            return [Row(n, sent, bulk_consents.read(_item(sent), now)) for n, sent in numbered]
+        ids = attested.phone_number_ids(sent for _, sent in numbered)
+        reading = attested.Reading(now, self.senders(drop.org_id, ids))
+        return [Row(number, sent, _attested(sent, reading)) for number, sent in numbered]
+
+    def _records(self, drop: Drop, part: Part) -> Iterable[Record]:
+        if part.too_long:
+            return [Record(None, 0)]
+        return rows.records([self.files.read_part(drop, part)], quoted=drop.is_csv)
+
+    def _store(
+        self, begun: Import, read: Sequence[Row], time_left: Callable[[], float]
+    ) -> list[Arrival]:
+        drop = begun.drop
+        sound = {row.number: row.result for row in read if isinstance(row.result, ConsentRecord)}
+        receipts = [Receipt(begun.started_at, f"{drop.import_id}/{number}") for number in sound]
+        records = list(sound.values())
+        arrivals = self.ledger.append_rows(drop.org_id, records, receipts, time_left)
+        if Arrival.LOST in arrivals:
+            raise RowsNotStored
+        return arrivals
+
+
+def _sent(record: Record, begun: Import) -> Any:
+    """Return what a row says, or the `UnreadableRow` that it is."""
+    try:
+        if begun.drop.is_csv:
+            return rows.csv_row(record.content, _header(begun))
+        return rows.json_row(record.content)
+    except UnreadableRow as unreadable:
+        return unreadable
+
+
+def _header(begun: Import) -> Sequence[str | None]:
+    if begun.header is None:
+        raise LookupError("a part came before the header of its file")
+    return begun.header
+
+
+def _item(sent: Any) -> Any:
+    """Return an item of the bulk-consents wire, where one that cannot be read is None."""
+    return None if isinstance(sent, UnreadableRow) else sent
+
+
+def _attested(sent: Any, reading: attested.Reading) -> ConsentRecord | Rejected:
+    if isinstance(sent, UnreadableRow):
+        return Rejected("VALIDATION_FAILED", (Fault("", str(sent)),))
+    return attested.read(sent, reading)
+
+
+def _line(wire: Wire, row: Row) -> bytes:
+    """Return a refused row as a line of the report."""
+    rejected = row.result
+    assert isinstance(rejected, Rejected)  # noqa: S101 - what the caller filtered by
+    told: dict[str, Any] = {"row": row.number, "code": rejected.code}
+    if wire is Wire.ATTESTED:
+        return orjson.dumps(told | {"reason": attested.reason(rejected)}) + b"\n"
+    told["reason"] = "; ".join(message for _, message in rejected.faults)
+    if correlation_id := bulk_consents.echo(row.sent):
+        told["correlation_id"] = correlation_id
+    return orjson.dumps(told) + b"\n"
+
+
+def _counts(refused: Iterable[Row], stored: Sequence[Arrival]) -> Counts:
+    codes = Counter(row.result.code for row in refused if isinstance(row.result, Rejected))
+    return Counts(stored.count(Arrival.NEW), stored.count(Arrival.DUPLICATE), dict(codes))
+
+
+def fail(import_id: str, reason: str, progress: Progress, files: Files, now: datetime) -> None:
+    """End an import that cannot go on, unless it has ended, and report it."""
+    progress.end(import_id, FAILED, reason, now)
+    finish(import_id, progress, files, now)
+
+
+def finish(import_id: str, progress: Progress, files: Files, now: datetime) -> None:
+    """Report an import that is at its end; the same report however often it is written."""
+    reached = progress.get(import_id)
+    if reached.outcome is None and reached.parts is not None:
+        if reached.parts_done < reached.parts:
+            return
+        reached = progress.end(import_id, COMPLETED, None, now)
+    if reached.outcome is None:
+        return
+    drop = reached.drop
+    keys = map(drop.rejected_key, progress.refused_parts(import_id))
+    files.join(keys, drop.report_key("rejected.jsonl"))
+    files.write(drop.report_key("summary.json"), _summary(reached))
+
+
+def _summary(reached: Import) -> bytes:
+    drop, counts = reached.drop, reached.counts
+    summary = {
+        "import_id": drop.import_id,
+        "state": reached.outcome,
+        **({"reason": reached.reason} if reached.reason else {}),
+        "rows": counts.rows,
+        "accepted": counts.accepted,
+        "duplicates": counts.duplicates,
+        "rejected": sum(counts.rejected.values()),
+        "rejected_by_code": dict(sorted(counts.rejected.items())),
+        "started_at": timestamp(reached.started_at),
+        "finished_at": timestamp(reached.finished_at or reached.started_at),
+        "source": {"bucket": drop.bucket, "key": drop.key, "version": drop.version},
+    }
+    return orjson.dumps(summary, option=orjson.OPT_INDENT_2)

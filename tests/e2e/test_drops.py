@@ -1,0 +1,283 @@
+"""Dropped files, end to end: by the operator's command, and by S3 alone."""
+
+import csv
+import gzip
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import httpx
+import pytest
+from consents.domain.drop import Drop, drop_of
+from consents_cli import imports
+from consents_cli.local_files import PROJECT
+from consents_cli.stack import Stack, connect_local
+
+from tests.e2e.conftest import LocalStack, eventually
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+ATTESTED, BULK = "attested", "bulk-consents"
+MANY = 20_000
+
+type Row = dict[str, str]
+type Refused = list[dict[str, Any]]
+
+
+def s3(stack: LocalStack) -> "S3Client":
+    return boto3.client(
+        "s3",
+        endpoint_url=stack.state["aws_endpoint_url"],
+        region_name=stack.state["region"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+def attested_row(stack: LocalStack, contact: str, **changes: str) -> Row:
+    return {
+        "phone_number_id": stack.organization["senders"][0]["phone_number_id"],
+        "contact_number": contact,
+        "opted_in": "TRUE",
+        "evidence.captured_at": "2026-04-26T12:00:00Z",
+        "evidence.ip_address": "203.0.113.42",
+        "evidence.user_agent": "Mozilla/5.0",
+        "evidence.agreement_text": 'By signing up, you agree.\r\nReply "STOP" to opt out.',
+        "evidence.form_url": "https://example.com/signup",
+        "evidence.consent_method": "checkbox",
+    } | changes
+
+
+def bulk_row(number: int, contact: str, **changes: str) -> Row:
+    return {
+        "correlation_id": f"{number:032x}",
+        "contact_id": contact,
+        "sender_id": "MG00000000000000000000000000000001",
+        "status": "opt-in",
+        "source": "website",
+        "date_of_consent": "2026-04-26T12:00:00Z",
+        "note": 'seen in the shop,\r\nsaid "yes"',
+    } | changes
+
+
+def as_csv(rows: Sequence[Row]) -> bytes:
+    """Return what a spreadsheet saves: a byte order mark, CRLF, quotes where they are needed."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0], lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return b"\xef\xbb\xbf" + text.getvalue().encode()
+
+
+def as_jsonl_gz(rows: Sequence[Row]) -> bytes:
+    return gzip.compress(b"".join(json.dumps(nested(row)).encode() + b"\n" for row in rows))
+
+
+def nested(row: Row) -> dict[str, Any]:
+    """Return the record that a row stands for."""
+    record: dict[str, Any] = {}
+    for name, value in row.items():
+        parent, _, field = name.rpartition(".")
+        (record.setdefault(parent, {}) if parent else record)[field] = value
+    if "opted_in" in record:
+        record["opted_in"] = True
+    return record
+
+
+def attested_rows(stack: LocalStack, block: int) -> tuple[list[Row], Refused]:
+    """Return five rows, of which some are refused, and those by their index."""
+    good = attested_row(stack, f"+1555{block}001")
+    rows = [
+        good,
+        attested_row(stack, f"+1555{block}002", **{"evidence.ip_address": "somewhere"}),
+        good,
+        attested_row(
+            stack, f"+1555{block}003", phone_number_id="00000000-0000-4000-8000-000000000000"
+        ),
+        attested_row(stack, "12", **{"evidence.captured_at": "yesterday"}),
+    ]
+    invalid = "VALIDATION_FAILED"
+    address = "evidence.ip_address: must be a valid IP address"
+    several = "contact_number: must be E.164; evidence.captured_at: must be an RFC 3339 timestamp"
+    return rows, [
+        {"row": 1, "code": invalid, "reason": address},
+        {"row": 3, "code": "NOT_FOUND", "reason": "phone_number_id: not found"},
+        {"row": 4, "code": invalid, "reason": several},
+    ]
+
+
+def bulk_rows(_stack: LocalStack, block: int) -> tuple[list[Row], Refused]:
+    """Return five rows, of which some are refused, and those by their index."""
+    good = bulk_row(block, f"+1555{block}001")
+    rows = [
+        good,
+        bulk_row(2, "+19", date_of_consent="2026-04-26"),
+        good,
+        bulk_row(3, f"+1555{block}002", status="maybe"),
+        bulk_row(4, f"+1555{block}003", correlation_id="x"),
+    ]
+    contact_and_date = "INVALID_CONTACT_ID; INVALID_DATE_OF_CONSENT"
+    told = [
+        (1, contact_and_date, f"{2:032x}"),
+        (3, "INVALID_STATUS", f"{3:032x}"),
+        (4, "INVALID_CORRELATION_ID", "x"),
+    ]
+    return rows, [
+        {"row": row, "code": "30646", "reason": reason, "correlation_id": sent}
+        for row, reason, sent in told
+    ]
+
+
+def drop(stack: LocalStack, file: Path, wire: str) -> tuple[int, dict[str, Any]]:
+    """Drop a file by the command, and return its exit code and the summary that it prints."""
+    org_id = stack.organization["org_id"]
+    ran = stack.run("drop", str(file), "--org", org_id, "--wire", wire, "--json")
+    assert ran.stderr == ""
+    return ran.returncode, json.loads(ran.stdout)
+
+
+def dropped_as(stack: LocalStack, key: str) -> Drop:
+    """Return the drop that the newest version of an object is."""
+    bucket = stack.state["drops_bucket"]
+    version = s3(stack).head_object(Bucket=bucket, Key=key)["VersionId"]
+    dropped = drop_of(bucket, key, version)
+    assert dropped is not None
+    return dropped
+
+
+def report(stack: LocalStack, dropped: Drop, name: str) -> bytes:
+    answer = s3(stack).get_object(Bucket=dropped.bucket, Key=dropped.report_key(name))
+    return answer["Body"].read()
+
+
+def state(stack: Stack, import_id: str) -> str | None:
+    """Return the state of an import, or None while it has not begun."""
+    told = imports.find(stack, import_id)
+    return str(told["state"]) if told else None
+
+
+@pytest.mark.parametrize(
+    ("wire", "make", "name", "write", "first_row", "block"),
+    [
+        (ATTESTED, attested_rows, "1.csv", as_csv, 2, 5551),
+        (ATTESTED, attested_rows, "2.jsonl.gz", as_jsonl_gz, 1, 5552),
+        (BULK, bulk_rows, "3.csv", as_csv, 2, 5553),
+        (BULK, bulk_rows, "4.jsonl.gz", as_jsonl_gz, 1, 5554),
+    ],
+)
+def test_each_row_of_a_dropped_file_is_stored_or_told_by_its_number(
+    stack: LocalStack,
+    tmp_path: Path,
+    wire: str,
+    make: Callable[[LocalStack, int], tuple[list[Row], Refused]],
+    name: str,
+    write: Callable[[Sequence[Row]], bytes],
+    first_row: int,
+    block: int,
+) -> None:
+    rows, refused = make(stack, block)
+    file = tmp_path / name
+    file.write_bytes(write(rows))
+    exit_code, summary = drop(stack, file, wire)
+    dropped = dropped_as(stack, f"drops/{stack.organization['org_id']}/{wire}/{name}")
+    assert exit_code == 1
+    assert summary.pop("started_at") < summary.pop("finished_at")
+    assert summary == {
+        "import_id": dropped.import_id,
+        "state": "completed",
+        "rows": 5,
+        "accepted": 1,
+        "duplicates": 1,
+        "rejected": 3,
+        "rejected_by_code": Counter(one["code"] for one in refused),
+        "source": {"bucket": dropped.bucket, "key": dropped.key, "version": dropped.version},
+    }
+    lines = report(stack, dropped, "rejected.jsonl").splitlines()
+    assert [json.loads(line) for line in lines] == [
+        one | {"row": one["row"] + first_row} for one in refused
+    ]
+
+
+def test_example_of_the_readme_is_imported_as_published(stack: LocalStack) -> None:
+    exit_code, summary = drop(stack, PROJECT / "examples" / "attested.csv", ATTESTED)
+    counts = [summary[name] for name in ("rows", "accepted", "duplicates", "rejected")]
+    assert (exit_code, counts) == (1, [3, 1, 0, 2])
+    source = summary["source"]
+    dropped = drop_of(source["bucket"], source["key"], source["version"])
+    assert dropped is not None
+    assert report(stack, dropped, "rejected.jsonl").decode() in (PROJECT / "README.md").read_text()
+
+
+def test_every_row_of_a_file_that_is_dropped_again_is_a_duplicate(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    file = tmp_path / "again.csv"
+    file.write_bytes(as_csv([bulk_row(n, f"+15555555{n:03}") for n in range(3)]))
+    first, second = drop(stack, file, BULK), drop(stack, file, BULK)
+    counted = [(code, told["accepted"], told["duplicates"]) for code, told in (first, second)]
+    assert counted == [(0, 3, 0), (0, 0, 3)]
+    assert first[1]["import_id"] != second[1]["import_id"]
+
+
+def test_name_with_spaces_plus_and_unicode_is_imported(stack: LocalStack, tmp_path: Path) -> None:
+    file = tmp_path / "März + été 100%20 ☎.jsonl"
+    file.write_text(json.dumps(nested(attested_row(stack, "+15555556001"))))
+    exit_code, summary = drop(stack, file, ATTESTED)
+    assert (exit_code, summary["accepted"]) == (0, 1)
+    assert summary["source"]["key"].endswith(f"/{file.name}")
+
+
+def test_file_of_an_unknown_organization_fails_and_says_why(stack: LocalStack) -> None:
+    key = "drops/org_nobody/attested/1.csv"
+    content = as_csv([attested_row(stack, "+15555557001")])
+    s3(stack).put_object(Bucket=stack.state["drops_bucket"], Key=key, Body=content)
+    dropped = dropped_as(stack, key)
+    deployed = connect_local(stack.state["aws_endpoint_url"])
+    assert eventually(lambda: state(deployed, dropped.import_id) == "failed")
+    told = stack.ask("import", "show", dropped.import_id)
+    assert (told["state"], told["rows"]) == ("failed", 0)
+    assert told["reason"] == "there is no such organization"
+
+
+def test_import_that_failed_is_told_by_the_exit_code(stack: LocalStack, tmp_path: Path) -> None:
+    file = tmp_path / "plain.csv.gz"
+    file.write_bytes(b"not gzip")
+    exit_code, summary = drop(stack, file, BULK)
+    assert (exit_code, summary["state"], summary["reason"]) == (2, "failed", "must be gzip")
+
+
+def test_every_call_is_answered_while_a_large_file_is_imported(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    rows = [bulk_row(n, f"+1555{4_000_000 + n}", note="") for n in range(MANY)]
+    file = tmp_path / "many.csv"
+    file.write_bytes(as_csv(rows))
+    arguments = ("--org", stack.organization["org_id"], "--wire", BULK, "--no-follow")
+    import_id = stack.ask("drop", str(file), *arguments)["import_id"]
+    deployed = connect_local(stack.state["aws_endpoint_url"])
+    statuses = []
+
+    def is_imported() -> bool:
+        statuses.append(post(stack))
+        return state(deployed, import_id) == "completed"
+
+    assert eventually(is_imported)
+    assert set(statuses) == {200}
+    told = stack.ask("import", "show", import_id)
+    assert (told["rows"], told["accepted"], told["rejected"]) == (MANY, MANY, 0)
+
+
+def post(stack: LocalStack) -> int:
+    """Capture one record by a call, and return the status."""
+    answer = httpx.post(
+        f"{stack.api_url}/v1/consent/bulk",
+        json={"records": [nested(attested_row(stack, "+15555558001"))]},
+        headers={"Authorization": f"Bearer {stack.organization['api_key']}"},
+        timeout=60,
+    )
+    return answer.status_code

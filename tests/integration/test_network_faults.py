@@ -1,0 +1,730 @@
+"""Throttles, resets, silences and lost replies between the service and its tables.
+
+The proxy before the tables injects them by rule; each worker's calls carry its name, so that one
+test may break several workers in different ways at the same moment.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from consents.aws.dynamodb import LONGEST_CALL
+from consents.aws.http import ANSWERING_TIME
+from consents.aws.ledger import LONGEST_WAIT
+from consents.aws.rate_limits import RateLimits
+from consents.domain import token_bucket
+from consents.domain.record import Receipt
+
+from tests.integration.callers import (
+    BULK,
+    BULK_CONSENTS,
+    COUNTED,
+    DEMO_PHONE_NUMBER_ID,
+    EVENTS,
+    SINGLE,
+    all_stored,
+    body,
+    code,
+    full_at,
+    headers,
+    is_replay,
+    is_told,
+    let_time_pass,
+    must_wait,
+    stored,
+    until_told,
+)
+from tests.integration.conftest import (
+    ROOT,
+    Answer,
+    Invocation,
+    NewTenant,
+    Tenant,
+    _free_port,
+    _wait_until_healthy,
+)
+from tests.integration.workers import Worker, at_once
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+PER_MINUTE = 60
+BATCH = 60
+
+WHOLE = 29_000
+"""Milliseconds that an invocation has."""
+
+BRIEF = int(1000 * (2 * LONGEST_CALL + LONGEST_WAIT + ANSWERING_TIME + 1.5))
+"""Milliseconds that leave the ledger a second or so for its tries."""
+
+NEARLY_OVER = 10_000
+
+type Rule = dict[str, Any]
+
+LEDGER: Rule = {"operation": "BatchExecuteStatement"}
+TEXTS: Rule = {
+    "operation": "BatchExecuteStatement",
+    "body": "contains(Statements[0].Statement, 'text')",
+}
+RECORDS: Rule = {
+    "operation": "BatchExecuteStatement",
+    "body": "contains(Statements[0].Statement, 'evidence')",
+}
+CLAIM: Rule = {"operation": "PutItem", "resource": "IdempotencyTable"}
+COMPLETION: Rule = {"operation": "UpdateItem", "resource": "IdempotencyTable"}
+RELEASE: Rule = {"operation": "DeleteItem", "resource": "IdempotencyTable"}
+DRAW: Rule = {"operation": "UpdateItem", "resource": "RateLimitsTable"}
+DRAW_WHILE_BUSY: Rule = DRAW | {"body": "contains(UpdateExpression, 'ADD')"}
+DRAW_WHILE_IDLE: Rule = DRAW | {"body": "contains(UpdateExpression, ':full_at')"}
+LEVEL: Rule = {"operation": "GetItem", "resource": "RateLimitsTable"}
+
+REFUSED: dict[str, Rule] = {
+    "throttled": {"error": {"code": "ThrottlingException"}},
+    "over its throughput": {"error": {"code": "ProvisionedThroughputExceededException"}},
+    "a 500": {"error": {"code": "InternalServerError"}},
+    "a 503": {"error": {"code": "ServiceUnavailable", "status": 503}},
+    "a reset": {"reset": True},
+}
+"""Faults after which a call has done nothing."""
+
+LOST_REPLY: Rule = {"response": {"abort_frac": 0.0}}
+"""The call does its work, and nobody hears of it."""
+
+SILENT: Rule = {"timeout_ms": 2_500}
+LATE: Rule = {"latency": 2_500}
+"""Longer than the client waits: what is silent does nothing, what is late does it afterwards."""
+
+FAULTS = {
+    "throttled": REFUSED["throttled"],
+    "a 500": REFUSED["a 500"],
+    "a reset": REFUSED["a reset"],
+    "a lost reply": LOST_REPLY,
+}
+
+
+class Proxy:
+    """What stands between the service and its tables, and breaks what it is told to."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def break_calls(self, *rules: Rule) -> None:
+        """Inject these faults from now on, and no others."""
+        self._send("rules", [{"service": "dynamodb"} | rule for rule in rules])
+
+    def mend(self) -> None:
+        """Let every call through."""
+        self._send("rules", [])
+
+    def fired(self) -> list[tuple[str, str | None]]:
+        """Return the calls that a fault was injected into, and the table where they name it."""
+        with urllib.request.urlopen(f"{self.url}/_microburst/fired?limit=2000") as answer:
+            return [(each["operation"], each["resource"]) for each in json.load(answer)]
+
+    def held_back(self) -> int:
+        """Return how many calls were never let through, or are not yet."""
+        with urllib.request.urlopen(f"{self.url}/_microburst/stats") as answer:
+            requests = json.load(answer)["requests"]
+        return int(requests["total"] - requests["forwarded"])
+
+    def forget(self) -> None:
+        """Forget what was injected so far."""
+        request = urllib.request.Request(f"{self.url}/_microburst/fired", method="DELETE")
+        urllib.request.urlopen(request).close()
+
+    def _send(self, what: str, body: Any) -> None:
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/_microburst/{what}", data, method="POST")
+        urllib.request.urlopen(request).close()
+
+
+@pytest.fixture(scope="module")
+def the_proxy(engine: None) -> Iterator[Proxy]:  # noqa: ARG001 - it stands before the engine
+    port, upstream = _free_port(), boto3.client("dynamodb").meta.endpoint_url
+    with subprocess.Popen(
+        [sys.executable, "-m", "microburst", "--upstream", upstream, "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_healthy(f"{url}/_microburst/health")
+            boto3.client("dynamodb", endpoint_url=url).list_tables()  # its first call takes seconds
+            yield Proxy(url)
+        finally:
+            process.kill()  # it would wait for the calls that it holds up
+
+
+@pytest.fixture
+def proxy(the_proxy: Proxy) -> Iterator[Proxy]:
+    the_proxy.forget()
+    yield the_proxy
+    the_proxy.mend()
+
+
+@pytest.fixture(scope="module")
+def workers(the_proxy: Proxy) -> list[Worker]:
+    """Processes that reach their tables through the proxy, none on its first call."""
+    workers = [Worker(the_proxy.url, f"worker-{number:02}") for number in range(18)]
+    for worker in workers:
+        assert worker.invoke(BULK, {"Authorization": "Bearer nobody"}).status == 401
+    return workers
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One call of one worker, which meets one fault."""
+
+    worker: Worker
+    tenant: Tenant
+    event: str
+    step: Rule
+    dynamodb: "DynamoDBClient"
+
+    def rule(self, fault: Rule, **others: Any) -> Rule:
+        return self.step | fault | {"headers": {"X-Worker": self.worker.name}} | others
+
+    def call(self, milliseconds: int = WHOLE, **changes: Any) -> Answer:
+        sent = headers(self.tenant, self.event)
+        return self.worker.invoke(self.event, sent, milliseconds, **changes)
+
+    def stored(self) -> list[dict[str, Any]]:
+        return stored(self.dynamodb, self.tenant.org_id)
+
+    def full_at(self) -> int:
+        return full_at(self.dynamodb, self.tenant.org_id) or 0
+
+    def draw_before(self) -> int:
+        """Draw on the bucket where the case wants a busy one; return when it is full."""
+        if self.step is not DRAW_WHILE_IDLE:
+            limits = RateLimits(self.dynamodb, "RateLimitsTable")
+            receipt = Receipt(datetime.now(UTC), uuid4().hex)
+            limits.spend(self.tenant.org_id, 50, PER_MINUTE, receipt)  # busy for 50 s
+        return self.full_at()
+
+    def drawn_since(self, before: int) -> int:
+        """Return how many records were drawn since, by the one call that stored something."""
+        if not before:
+            (only,) = {item["received_at"]["S"] for item in self.stored()}
+            before = token_bucket.ticks(datetime.fromisoformat(only))
+        return (self.full_at() - before) // token_bucket.cost(1, PER_MINUTE)
+
+
+def wait_until(holds: Callable[[], bool], longest: float = 20) -> None:
+    deadline = time.monotonic() + longest
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # between two looks, so that what is waited for gets on
+
+
+type NewCases = Callable[..., list[Case]]
+
+
+@pytest.fixture
+def cases(workers: list[Worker], new_tenant: NewTenant, dynamodb: "DynamoDBClient") -> NewCases:
+    """Make a case of each event and step, each with a worker and an organization of its own."""
+    idle = iter(workers)
+
+    def cases(events: Sequence[str], *steps: Rule, per_minute: int = PER_MINUTE) -> list[Case]:
+        return [
+            Case(
+                next(idle),
+                new_tenant(phone_number_id=DEMO_PHONE_NUMBER_ID, per_minute=per_minute),
+                event,
+                step,
+                dynamodb,
+            )
+            for step in steps
+            for event in events
+        ]
+
+    return cases
+
+
+def all_at_once[T](cases: list[Case], check: Callable[[Case], T]) -> None:
+    """Run a check on every case at the same moment."""
+
+    def named(case: Case) -> None:
+        try:
+            check(case)
+        except Exception as error:
+            error.add_note(f"in {case.event}, where {case.step} is broken")
+            raise
+
+    at_once(*(partial(named, case) for case in cases))
+
+
+def is_done(answer: Answer) -> bool:
+    """Tell whether an answer is that of an event of ours whose work was done now."""
+    return is_told(answer) and not is_replay(answer)
+
+
+def is_unavailable(answer: Answer, event: str) -> bool:
+    """Tell whether an answer is the wire's way to say that storage is down and to come again."""
+    named = code(answer) == (20503 if event == BULK_CONSENTS else "UNAVAILABLE")
+    return answer.status == 503 and named and int(answer.headers["Retry-After"]) >= 1
+
+
+ANYWHERE = [TEXTS, RECORDS, CLAIM, COMPLETION, DRAW_WHILE_BUSY, DRAW_WHILE_IDLE]
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_a_fault_that_passes_is_not_noticed(cases: NewCases, proxy: Proxy, fault: str) -> None:
+    met = cases([BULK], *ANYWHERE)
+    proxy.break_calls(*(case.rule(REFUSED[fault], times=1) for case in met))
+
+    all_at_once(met, is_done_once)
+    assert len(proxy.fired()) == len(met)
+
+
+def is_done_once(case: Case) -> None:
+    before = case.draw_before()
+    answer = case.call()
+    assert is_done(answer)
+    (only,) = case.stored()
+    assert only["request_id"]["S"] == answer.headers["X-Request-Id"]
+    assert case.drawn_since(before) == COUNTED[case.event]
+    again = case.call()
+    assert (is_replay(again), again.body) == (True, answer.body)
+    assert case.drawn_since(before) == COUNTED[case.event]
+
+
+def test_a_lost_reply_of_a_write_or_a_draw_is_not_noticed_and_nothing_is_done_twice(
+    cases: NewCases, proxy: Proxy
+) -> None:
+    met = cases([BULK, BULK_CONSENTS], RECORDS, COMPLETION, DRAW_WHILE_BUSY, DRAW_WHILE_IDLE)
+    met += cases([SINGLE], TEXTS)
+    proxy.break_calls(*(case.rule(LOST_REPLY, times=1) for case in met))
+
+    all_at_once(met, is_done_once)
+    assert len(proxy.fired()) == len(met)
+
+
+def test_a_call_whose_claim_was_made_and_its_reply_lost_is_not_told_to_wait_for_itself(
+    cases: NewCases, proxy: Proxy
+) -> None:
+    met = cases(EVENTS, CLAIM)
+    proxy.break_calls(*(case.rule(LOST_REPLY, times=1) for case in met))
+
+    all_at_once(met, is_done_once)
+
+
+def test_a_claim_that_nobody_heard_of_holds_its_key_no_longer_than_the_time_of_its_call(
+    cases: NewCases, proxy: Proxy
+) -> None:
+    (case,) = cases([BULK], CLAIM)
+    proxy.break_calls(case.rule(LOST_REPLY, times=2))  # that of the client's own repeat, too
+    before = case.draw_before()
+
+    assert is_unavailable(case.call(1_500), BULK)
+    assert is_done(until_told(case.call, longest=5))
+    assert len(case.stored()) == 1
+    assert case.drawn_since(before) == COUNTED[BULK]
+
+
+def test_a_lost_reply_with_another_draw_before_its_repeat_costs_the_price_twice_and_never_less(
+    cases: NewCases, proxy: Proxy
+) -> None:
+    (case,) = cases([BULK], DRAW_WHILE_BUSY)
+    proxy.break_calls(case.rule(LOST_REPLY, times=1))
+    before = case.draw_before()
+    limits = RateLimits(case.dynamodb, "RateLimitsTable")
+
+    def draw_between(caught_exception: Exception | None, **_: Any) -> None:
+        if caught_exception:
+            receipt = Receipt(datetime.now(UTC), uuid4().hex)
+            limits.spend(case.tenant.org_id, 3, PER_MINUTE, receipt)
+
+    case.worker.client.meta.events.register_first("needs-retry.dynamodb.UpdateItem", draw_between)
+    answer = case.call()
+    case.worker.client.meta.events.unregister("needs-retry.dynamodb.UpdateItem", draw_between)
+    assert is_done(answer)
+    assert case.drawn_since(before) in (COUNTED[BULK] + 3, 2 * COUNTED[BULK] + 3)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_when_a_table_is_down_both_wires_say_503_and_the_repeat_does_it_all(
+    cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient", fault: str
+) -> None:
+    met = cases(EVENTS, LEDGER, CLAIM, DRAW)
+    before = {case: case.draw_before() for case in met}
+    proxy.break_calls(*(case.rule(FAULTS[fault]) for case in met))
+    all_at_once(met, partial(is_told_to_come_again, lost=fault == "a lost reply"))
+    proxy.mend()
+
+    if fault == "a lost reply":  # of a claim: it was made, and holds for the time of its call
+        let_time_pass(dynamodb, seconds=30)
+    all_at_once(met, is_done_with_the_repeat)
+    for case in met:
+        unheard = case.step is LEDGER or (case.step is DRAW and fault == "a lost reply")
+        draws = 2 if unheard else 1
+        assert case.drawn_since(before[case]) == draws * COUNTED[case.event]
+
+
+def is_told_to_come_again(case: Case, *, lost: bool) -> None:
+    assert is_unavailable(case.call(BRIEF), case.event)
+    assert lost or case.stored() == []
+
+
+def is_done_with_the_repeat(case: Case) -> None:
+    answer = case.call()
+    assert is_done(answer)
+    assert len(case.stored()) == 1
+    again = case.call()
+    assert (is_replay(again), again.body) == (True, answer.body)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_when_an_answer_cannot_be_kept_it_is_told_and_its_key_is_locked_for_its_own_time(
+    cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient", fault: str
+) -> None:
+    met = cases(EVENTS, COMPLETION)
+    proxy.break_calls(*(case.rule(FAULTS[fault]) for case in met))
+    told: dict[Case, Answer] = {}
+    all_at_once(met, lambda case: told.update({case: case.call()}))
+    proxy.mend()
+
+    assert all(is_done(answer) for answer in told.values())
+    for case in met:
+        again = case.call()
+        assert must_wait(again, case.event) or (is_replay(again) and fault == "a lost reply")
+    let_time_pass(dynamodb, seconds=30)
+    for case in met:
+        again = case.call()
+        assert (again.status, len(case.stored())) == (told[case].status, 1)
+        assert is_same(case.event, again, told[case])
+
+
+def is_same(event: str, again: Answer, first: Answer) -> bool:
+    """Tell whether an answer of work done again is that of the first time."""
+    if event == SINGLE:  # the contact had not opted in before the first
+        return bool(again.json["consent_id"] == first.json["consent_id"])
+    return again.body == first.body
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_429_is_told_though_its_key_cannot_be_freed_and_the_key_is_free_in_its_own_time(
+    cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient", fault: str
+) -> None:
+    met = cases(EVENTS, RELEASE)
+    drain(met)
+    proxy.break_calls(*(case.rule(FAULTS[fault]) for case in met))
+    all_at_once(met, is_over_the_limit)
+    proxy.mend()
+    for case in met:
+        again = case.call()
+        assert must_wait(again, case.event) or (again.status, fault) == (429, "a lost reply")
+
+    let_time_pass(dynamodb, seconds=30)
+    all_at_once(met, is_over_the_limit)
+    all_at_once(met, is_over_the_limit)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_429_frees_its_key_also_where_the_first_try_fails(
+    cases: NewCases, proxy: Proxy, fault: str
+) -> None:
+    met = cases(EVENTS, RELEASE)
+    drain(met)
+    proxy.break_calls(*(case.rule(FAULTS[fault], times=1) for case in met))
+
+    all_at_once(met, is_over_the_limit)
+    all_at_once(met, is_over_the_limit)
+    assert len(proxy.fired()) == len(met)
+
+
+def drain(cases: list[Case]) -> None:
+    for case in cases:
+        receipt = Receipt(datetime.now(UTC) + timedelta(seconds=59), uuid4().hex)
+        limits = RateLimits(case.dynamodb, "RateLimitsTable")
+        limits.spend(case.tenant.org_id, PER_MINUTE, PER_MINUTE, receipt)
+
+
+def is_over_the_limit(case: Case) -> None:
+    answer = case.call()
+    assert answer.status == 429
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert case.stored() == []
+
+
+def test_a_call_that_is_silent_once_or_comes_late_is_not_noticed_and_nothing_is_done_twice(
+    cases: NewCases, proxy: Proxy
+) -> None:
+    silent, late = cases([BULK], *ANYWHERE), cases([BULK], *ANYWHERE)
+    before = {case: case.draw_before() for case in silent + late}
+    held_back = proxy.held_back()
+    proxy.break_calls(
+        *(case.rule(SILENT, times=1) for case in silent),
+        *(case.rule(LATE, times=1) for case in late),
+    )
+    told: dict[Case, Answer] = {}
+    all_at_once(silent + late, lambda case: told.update({case: case.call()}))
+
+    wait_until(lambda: proxy.held_back() == held_back + len(silent))
+    for case in silent + late:
+        assert is_done(told[case])
+        assert len(case.stored()) == 1
+        assert case.drawn_since(before[case]) == COUNTED[BULK]
+        again = case.call()
+        assert (is_replay(again), again.body) == (True, told[case].body)
+
+
+SLOW: Rule = {"latency": 900}
+EVERYTHING: Rule = {}
+
+
+def test_a_call_is_answered_before_its_time_is_over_whichever_call_to_a_table_hangs(
+    cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient"
+) -> None:
+    early = cases([BULK, BULK_CONSENTS], CLAIM, DRAW_WHILE_BUSY)
+    ledger = cases([BULK, BULK_CONSENTS], RECORDS) + cases([BULK], TEXTS)
+    kept = cases([BULK], COMPLETION, LEVEL)
+    over = cases([BULK], RELEASE)
+    slow = cases([BULK], EVERYTHING)
+    met = early + ledger + kept + over + slow
+    for case in met:
+        case.draw_before()
+        case.worker.invoke(BULK, case.tenant.bearer, body="{")  # the caller is known by now
+        case.worker.invoke(BULK_CONSENTS, case.tenant.basic, body="")
+    drain(over)
+    proxy.break_calls(
+        *(case.rule(SILENT) for case in early + ledger + kept + over),
+        *(case.rule(RELEASE | SILENT) for case in ledger),
+        *(case.rule(SLOW) for case in slow),
+    )
+    told: dict[Case, Answer] = {}
+
+    def is_in_time(case: Case) -> None:
+        context = Invocation(BRIEF if case in ledger + kept else NEARLY_OVER)
+        sent = headers(case.tenant, case.event)
+        told[case] = case.worker.run(context, case.event, sent)
+        assert context.get_remaining_time_in_millis() > 0
+
+    all_at_once(met, is_in_time)
+    proxy.mend()
+    down = early + ledger + slow
+    assert all(is_unavailable(told[case], case.event) for case in down)
+    assert all(is_done(told[case]) for case in kept)
+    assert [told[case].status for case in over] == [429]
+
+    let_time_pass(dynamodb, seconds=30)
+    all_at_once(down, is_done_with_the_repeat)
+    assert all(is_same(case.event, case.call(), told[case]) for case in kept)
+
+
+class PartialFault:
+    """Lets some statements of a worker's ledger calls fail, and the others through."""
+
+    def __init__(self, worker: Worker, contacts: set[str], code: str, *, stores: bool) -> None:
+        self._contacts, self._code, self._stores = contacts, code, stores
+        self._events = worker.client.meta.events
+        self._events.register("before-call.dynamodb.BatchExecuteStatement", self._before)
+        self._events.register("after-call.dynamodb.BatchExecuteStatement", self._after)
+
+    def mend(self) -> None:
+        self._events.unregister("before-call.dynamodb.BatchExecuteStatement", self._before)
+        self._events.unregister("after-call.dynamodb.BatchExecuteStatement", self._after)
+
+    def _before(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
+        statements = json.loads(params["body"])["Statements"]
+        failed = [
+            number
+            for number, statement in enumerate(statements)
+            if statement["Parameters"][0]["S"].split("#")[1] in self._contacts
+        ]
+        context["failed"] = failed
+        if not failed or self._stores:
+            return None
+        kept = [each for number, each in enumerate(statements) if number not in failed]
+        params["body"] = json.dumps({"Statements": kept}).encode()
+        return None if kept else (Http200(), {"Responses": []})
+
+    def _after(self, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        error = {"Error": {"Code": self._code, "Message": "-"}}
+        for number in context["failed"]:
+            if self._stores:
+                parsed["Responses"][number] = error
+            else:
+                parsed["Responses"].insert(number, error)
+
+
+class Http200:
+    status_code = 200
+
+
+ORDER = [*range(BATCH // 2, BATCH), *range(BATCH // 2)]
+EVERYBODY = {f"+1555000{number:04}" for number in ORDER}
+
+
+def batch(case: Case) -> str:
+    return body(case.event, case.tenant, *ORDER)
+
+
+def accepted(case: Case, answer: Answer) -> set[str]:
+    """Return the contacts of a batch that an answer tells as accepted; the rest is unavailable."""
+    assert answer.status == (201 if case.event == BULK_CONSENTS else 200)
+    if case.event == BULK_CONSENTS:
+        told = [(each["error_code"], each["error_messages"]) for each in answer.json["items"]]
+        lost = {index for index, each in enumerate(told) if each != (0, [])}
+        assert [told[index] for index in lost] == [(30646, ["INTERNAL_SERVER_ERROR"])] * len(lost)
+    else:
+        lost = {each["index"] for each in answer.json["rejected"]}
+        assert {each["code"] for each in answer.json["rejected"]} <= {"UNAVAILABLE"}
+        assert answer.json["accepted"] == BATCH - len(lost)
+    return {f"+1555000{each:04}" for index, each in enumerate(ORDER) if index not in lost}
+
+
+def receipts(case: Case) -> dict[str, str]:
+    """Return which call stored each record: no record is there twice."""
+    items = all_stored(case.dynamodb, case.tenant.org_id)
+    found = {item["pk"]["S"].split("#")[1]: item["request_id"]["S"] for item in items}
+    assert len(found) == len(items)
+    return found
+
+
+@pytest.mark.parametrize("stores", [False, True], ids=["not stored", "stored all the same"])
+@pytest.mark.parametrize("error", ["ThrottlingError", "AccessDenied"])
+def test_what_is_told_as_accepted_is_in_the_ledger_and_the_repeat_confirms_the_rest(
+    cases: NewCases, error: str, *, stores: bool
+) -> None:
+    lost = {f"+1555000{number:04}" for number in range(0, BATCH, 7)}
+
+    def is_told_record_by_record(case: Case) -> None:
+        fault = PartialFault(case.worker, lost, error, stores=stores)
+        first = case.call(BRIEF, body=batch(case))
+        fault.mend()
+        assert accepted(case, first) == EVERYBODY - lost
+        before = receipts(case)
+        assert before.keys() == (EVERYBODY if stores else EVERYBODY - lost)
+
+        again = case.call(body=batch(case))
+        assert not is_replay(again)
+        assert accepted(case, again) == EVERYBODY
+        after = receipts(case)
+        assert after.keys() == EVERYBODY
+        assert after == after | before  # the first receipts stand
+        last = case.call(body=batch(case))
+        assert (is_replay(last), last.body) == (True, again.body)
+
+    all_at_once(
+        cases([BULK, BULK_CONSENTS], EVERYTHING, per_minute=60_000), is_told_record_by_record
+    )
+
+
+STORM = [
+    LEDGER | REFUSED["throttled"] | {"probability": 0.15},
+    LEDGER | REFUSED["a 500"] | {"probability": 0.1},
+    LEDGER | REFUSED["a reset"] | {"probability": 0.1},
+    LEDGER | LOST_REPLY | {"probability": 0.2},
+    DRAW | REFUSED["throttled"] | {"probability": 0.2},
+    DRAW | LOST_REPLY | {"probability": 0.3},
+    RELEASE | LOST_REPLY | {"probability": 0.3},
+]
+
+
+def test_callers_who_repeat_their_calls_through_a_storm_have_every_record_stored_once(
+    cases: NewCases, proxy: Proxy
+) -> None:
+    met = cases([BULK, BULK_CONSENTS], *[EVERYTHING] * 6, per_minute=60_000)
+    proxy.break_calls(*STORM)
+
+    all_at_once(met, is_stored_in_the_end)
+    assert proxy.fired()
+
+
+def is_stored_in_the_end(case: Case) -> None:
+    def is_stored() -> bool:
+        answer = case.call(BRIEF, body=batch(case))
+        if is_told(answer):
+            assert accepted(case, answer) <= receipts(case).keys()
+            return accepted(case, answer) == EVERYBODY
+        assert is_unavailable(answer, case.event)
+        return False
+
+    wait_until(is_stored, longest=40)
+    assert receipts(case).keys() == EVERYBODY
+
+
+PROCESS = """
+import json, sys, time
+from functions.capture_consents.app import handler
+from consents.aws import wiring
+
+name, milliseconds = sys.argv[1], int(sys.argv[2])
+calls = wiring.dynamodb().meta.events
+calls.register("before-call.dynamodb", lambda params, **_: params["headers"].update(
+    {"X-Worker": name}))
+
+class Invocation:
+    end = time.monotonic() + milliseconds / 1000
+    def get_remaining_time_in_millis(self):
+        return int((self.end - time.monotonic()) * 1000)
+
+handler(json.load(sys.stdin), Invocation())
+"""
+
+
+def killed(case: Case, proxy: Proxy, milliseconds: int) -> None:
+    """Make the call in a process of its own, and kill it in the step that is held up."""
+    sent = json.loads((ROOT / "events" / f"{case.event}.json").read_text())
+    sent["headers"] |= headers(case.tenant, case.event)
+    held_up = (case.step["operation"], case.step.get("resource"))
+    with subprocess.Popen(
+        [sys.executable, "-c", PROCESS, case.worker.name, str(milliseconds)],
+        cwd=ROOT,
+        env=os.environ | {"AWS_ENDPOINT_URL_DYNAMODB": proxy.url},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(sent).encode())
+        process.stdin.close()
+        wait_until(lambda: held_up in proxy.fired())
+        process.kill()
+
+
+def test_a_process_that_is_killed_holds_its_key_no_longer_than_its_own_time(
+    cases: NewCases, proxy: Proxy
+) -> None:
+    (case,) = cases([BULK], DRAW_WHILE_BUSY)
+    before = case.draw_before()
+    proxy.break_calls(case.rule(SILENT))
+    killed(case, proxy, milliseconds=2_000)
+    proxy.mend()
+
+    assert must_wait(case.call(), BULK)
+    assert is_done(until_told(case.call, longest=3))
+    assert len(case.stored()) == 1
+    assert case.drawn_since(before) == COUNTED[BULK]
+
+
+def test_the_last_write_of_a_process_that_was_killed_may_land_after_its_death(
+    cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient"
+) -> None:
+    met = cases([BULK], DRAW_WHILE_BUSY, RECORDS, COMPLETION)
+    before = {case: case.draw_before() for case in met}
+    held_back = proxy.held_back()
+    proxy.break_calls(*(case.rule({"latency": 1_500}) for case in met))
+    all_at_once(met, partial(killed, proxy=proxy, milliseconds=WHOLE))
+    wait_until(lambda: proxy.held_back() == held_back)
+    proxy.mend()
+
+    drawing, storing, keeping = met
+    assert must_wait(drawing.call(), BULK)
+    assert must_wait(storing.call(), BULK)
+    assert is_replay(until_told(keeping.call, longest=3))
+    let_time_pass(dynamodb, seconds=30)
+    all_at_once([drawing, storing], is_done_with_the_repeat)
+    assert [len(case.stored()) for case in met] == [1, 1, 1]
+    assert [case.drawn_since(before[case]) // COUNTED[BULK] for case in met] == [2, 2, 1]

@@ -1,0 +1,100 @@
+"""Processes of the service as Lambda runs them: each with its own clients and caches."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from threading import Barrier
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.conftest import ROOT, Answer, Invocation
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ROUTES = ("capture_consent", "capture_consents", "create_bulk_consents")
+WIRING = "consents.aws.wiring"
+
+
+class Worker:
+    """The handlers of all routes, made again, for one request at a time.
+
+    `endpoint` is where its tables are, if not where everybody's are. Its calls carry its name.
+    """
+
+    def __init__(self, endpoint: str | None = None, name: str = "worker") -> None:
+        with _own_wiring(endpoint) as wiring:
+            self._handlers = {route: _load(route).handler for route in ROUTES}
+            self.client: DynamoDBClient = wiring.dynamodb()
+        self.name = name
+        self.calls: list[str] = []
+        self.client.meta.events.register("before-call.dynamodb", self._count)
+
+    def invoke(
+        self,
+        event: str,
+        headers: dict[str, str] | None = None,
+        milliseconds: int = 29_000,
+        **changes: Any,
+    ) -> Answer:
+        """Run an event through its handler, some of its fields changed."""
+        return self.run(Invocation(milliseconds), event, headers, **changes)
+
+    def run(
+        self, context: Invocation, event: str, headers: dict[str, str] | None = None, **changes: Any
+    ) -> Answer:
+        """Run an event through its handler within an invocation."""
+        sent = json.loads((ROOT / "events" / f"{event}.json").read_text()) | changes
+        sent["headers"] = sent["headers"] | (headers or {})
+        answer = self._handlers[event.split(".")[0]](sent, context)
+        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+
+    def _count(self, model: Any, params: dict[str, Any], **_: Any) -> None:
+        self.calls.append(model.name)
+        params["headers"]["X-Worker"] = self.name
+
+
+@contextmanager
+def _own_wiring(endpoint: str | None) -> Iterator[Any]:
+    """Import the composition root once more, and leave everybody else's where it was."""
+    package, shared = import_module("consents.aws"), sys.modules.pop(WIRING)
+    with pytest.MonkeyPatch.context() as patch:
+        if endpoint:
+            patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+        try:
+            yield import_module(WIRING)
+        finally:
+            sys.modules[WIRING] = shared
+            package.__dict__["wiring"] = shared
+
+
+def _load(route: str) -> ModuleType:
+    spec = spec_from_file_location(f"functions.{route}.app", _path(route))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _path(route: str) -> str:
+    return os.fspath(ROOT / "functions" / route / "app.py")
+
+
+def at_once[T](*calls: Callable[[], T]) -> list[T]:
+    """Start all calls at the same moment, each in a thread of its own; return what each gave."""
+    start = Barrier(len(calls))
+
+    def run(call: Callable[[], T]) -> T:
+        start.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(run, calls))

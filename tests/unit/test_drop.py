@@ -1,0 +1,74 @@
+"""What the key of an object says of a drop."""
+
+import pytest
+from consents.domain.drop import Drop, drop_of
+from consents.domain.record import Wire
+
+
+def drop(key: str, bucket: str = "drops", version: str = "v1") -> Drop:
+    found = drop_of(bucket, key, version)
+    assert found is not None
+    return found
+
+
+FORMS = [("jsonl", False, False), ("csv", True, False), ("jsonl.gz", False, True)]
+FORMS += [("csv.gz", True, True)]
+
+
+@pytest.mark.parametrize(("ending", "is_csv", "is_gzip"), FORMS)
+@pytest.mark.parametrize("wire", list(Wire))
+def test_a_key_names_organization_wire_and_form(
+    wire: Wire, ending: str, is_csv: bool, is_gzip: bool
+) -> None:
+    found = drop(f"drops/org_1/{wire}/may.{ending}")
+
+    assert (found.org_id, found.wire) == ("org_1", wire)
+    assert (found.is_csv, found.is_gzip) == (is_csv, is_gzip)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b+c.csv", "2026/05/01.csv", "\u00fcber \U0001f600.csv", "two\nlines.csv", "a.b.csv"]
+)
+def test_a_file_may_have_any_name_and_lie_in_folders(name: str) -> None:
+    assert drop(f"drops/org_1/attested/{name}").key == f"drops/org_1/attested/{name}"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "drops/org_1/attested/",
+        "drops/org_1/attested/may.txt",
+        "drops/org_1/attested/may.csv.zip",
+        "drops/org_1/attested/may.CSV",
+        "drops/org_1/attested/may.csv/",
+        "drops/org_1/attested/.csv",
+        "drops/org_1/both/may.csv",
+        "drops/org_1/may.csv",
+        "drops//attested/may.csv",
+        "drops/org_1#x/attested/may.csv",
+        "other/drops/org_1/attested/may.csv",
+        "work/org_1/attested/may.csv",
+        "",
+    ],
+)
+def test_any_other_key_is_no_drop(key: str) -> None:
+    assert drop_of("drops", key, "v1") is None
+
+
+def test_an_import_is_named_by_bucket_key_and_version_and_nothing_else() -> None:
+    key = "drops/org_1/attested/may.csv"
+
+    assert drop(key).import_id == drop(key).import_id
+    others = [drop(f"{key}.gz"), drop(key, version="v2"), drop(key, bucket="other")]
+    assert len({drop(key).import_id, *(other.import_id for other in others)}) == 4
+    assert len(drop(key).import_id) == 32
+
+
+def test_what_an_import_keeps_lies_outside_the_drops_and_sorts_by_part() -> None:
+    found = drop("drops/org_1/attested/may.csv")
+
+    assert found.report_key("summary.json") == f"reports/org_1/{found.import_id}/summary.json"
+    keys = [found.rejected_key(part) for part in (1, 2, 10, 100)]
+    assert keys == sorted(keys)
+    kept = [found.part_key(1), *keys, found.report_key("summary.json")]
+    assert not any(drop_of("drops", key, "v1") for key in kept)

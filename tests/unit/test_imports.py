@@ -1,0 +1,564 @@
+"""Importing a dropped file: any step twice, half, late or beside itself, with the same end."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from consents.domain.drop import Drop, drop_of
+from consents.domain.outcome import Arrival
+from consents.domain.record import ConsentRecord, Receipt
+from consents.imports import (
+    BYTES_PER_PART,
+    PARTS_PER_CHECKPOINT,
+    ROWS_PER_PART,
+    Counts,
+    Import,
+    Part,
+    Place,
+    Planner,
+    RowsNotStored,
+    Worker,
+    after,
+    cut,
+    fail,
+)
+from consents.wires.rows import MAX_ROW_BYTES, Record
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.examples import (
+    BAD_ITEM,
+    CHECKBOX,
+    ITEM,
+    NOW,
+    OWNED,
+    SENDER,
+    bulk_record,
+    with_field,
+)
+
+BEFORE = Receipt(NOW - timedelta(days=1), "01JTBQH2FZ8K1RXC0WJ4Z9P3VM")
+HEADER = b"correlation_id,sender_id,contact_id,status,source,date_of_consent,note\n"
+TOO_LONG = b"x" * MAX_ROW_BYTES + b"\n"
+PIECE = 256 * 1024
+
+type Message = Drop | tuple[str, Part]
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+class World:
+    """All that an import works with, in dicts; something may happen before and after each call."""
+
+    def __init__(self, drop: Drop, content: bytes) -> None:
+        self.drop = drop
+        self.content = content
+        self.objects: dict[str, bytes] = {}
+        self.imports: dict[str, Import] = {}
+        self.done: dict[int, Counts] = {}
+        self.held: dict[str, Receipt] = {}
+        self.parts: dict[int, Part] = {}
+        self.queue: deque[Message] = deque([drop])
+        self.happens: dict[int, Callable[[], None]] = {}
+        self.refuses: str | None = None
+        self.out_of_reach: set[str] = set()
+        self.ticks = 0
+        self.hours = count()
+
+    def tick(self) -> None:
+        """Let happen what happens now."""
+        self.ticks += 1
+        self.happens.pop(self.ticks, lambda: None)()
+
+    # Files
+
+    def stream(self, drop: Drop, offset: int) -> Iterator[bytes]:
+        assert drop == self.drop
+        for start in range(offset, len(self.content), PIECE):
+            self.tick()
+            yield self.content[start : start + PIECE]
+
+    def read_part(self, drop: Drop, part: Part) -> bytes:
+        self.tick()
+        if drop.is_gzip:
+            return self.objects[drop.part_key(part.place.part)]
+        return self.content[part.place.offset : part.end]
+
+    def write(self, key: str, content: bytes) -> None:
+        self.tick()
+        self.objects[key] = content
+        self.tick()
+
+    def join(self, keys: Iterable[str], key: str) -> None:
+        self.tick()
+        self.objects[key] = b"".join(self.objects[part] for part in keys)
+        self.tick()
+
+    # Progress
+
+    def begin(self, drop: Drop, now: datetime) -> Import:
+        self.tick()
+        begun = self.imports.setdefault(drop.import_id, Import(drop, now))
+        self.tick()
+        return begun
+
+    def get(self, import_id: str) -> Import:
+        self.tick()
+        return self.imports[import_id]
+
+    def is_done(self, import_id: str, part: int) -> bool:
+        self.tick()
+        assert import_id == self.drop.import_id
+        return part in self.done
+
+    def checkpoint(self, progress: Import) -> None:
+        self.tick()
+        reached = self._reached
+        if progress.place.part > reached.place.part or reached.place == Place():
+            self._set(place=progress.place, header=progress.header)
+        self.tick()
+
+    def cut(self, import_id: str, parts: int) -> None:
+        self.tick()
+        assert import_id == self.drop.import_id
+        assert self._reached.parts in (None, parts)
+        self._set(parts=parts)
+        self.tick()
+
+    def add(self, import_id: str, part: int, counts: Counts) -> None:
+        self.tick()
+        assert import_id == self.drop.import_id
+        if part not in self.done:
+            self.done[part] = counts
+            held = self._reached.counts
+            codes = held.rejected.keys() | counts.rejected.keys()
+            total = Counts(
+                held.accepted + counts.accepted,
+                held.duplicates + counts.duplicates,
+                {code: held.rejected.get(code, 0) + counts.rejected.get(code, 0) for code in codes},
+            )
+            self._set(counts=total, parts_done=self._reached.parts_done + 1)
+        self.tick()
+
+    def refused_parts(self, import_id: str) -> list[int]:
+        self.tick()
+        assert import_id == self.drop.import_id
+        return sorted(part for part, counts in self.done.items() if counts.rejected)
+
+    def end(self, import_id: str, outcome: str, reason: str | None, now: datetime) -> Import:
+        self.tick()
+        assert import_id == self.drop.import_id
+        if self._reached.outcome is None:
+            self._set(outcome=outcome, reason=reason, finished_at=now)
+        self.tick()
+        return self._reached
+
+    @property
+    def _reached(self) -> Import:
+        return self.imports[self.drop.import_id]
+
+    def _set(self, **changes: Any) -> None:
+        self.imports[self.drop.import_id] = replace(self._reached, **changes)
+
+    # Ledger, directory, queue
+
+    def append_rows(
+        self,
+        organization_id: str,
+        records: Sequence[ConsentRecord],
+        receipts: Sequence[Receipt],
+        time_left: Callable[[], float],
+    ) -> list[Arrival]:
+        assert organization_id == self.drop.org_id
+        assert time_left() == 60.0
+        for record, receipt in zip(records, receipts, strict=True):
+            self.tick()
+            if record.contact not in self.out_of_reach:
+                self.held.setdefault(record.digest(), receipt)
+        self.tick()
+        holders = [self.held.get(record.digest()) for record in records]
+        return [
+            Arrival.of(holder.request_id if holder else None, receipt.request_id)
+            for holder, receipt in zip(holders, receipts, strict=True)
+        ]
+
+    def senders(self, org_id: str, phone_number_ids: Iterable[str]) -> dict[str, str]:
+        self.tick()
+        assert org_id == self.drop.org_id
+        return {name: SENDER for name in phone_number_ids if name == OWNED}
+
+    def send(self, drop: Drop, parts: Sequence[Part]) -> None:
+        for part in parts:
+            self.tick()
+            assert self.parts.setdefault(part.place.part, part) == part
+            self.queue.append((drop.import_id, part))
+        self.tick()
+
+    # Running
+
+    def deliver(self, message: Message) -> None:
+        """Handle a message in a process of its own; time is up where the tenth part is cut."""
+        now = NOW + timedelta(hours=next(self.hours))
+        if isinstance(message, Drop):
+            planner = Planner(self, self, self.send, lambda _: self.refuses)
+            if not planner.plan(message, now, lambda: len(self.parts) != PARTS_PER_CHECKPOINT):
+                self.queue.append(message)
+        else:
+            Worker(self, self, self, self.senders).import_part(*message, now, lambda: 60.0)
+
+    def run(self) -> None:
+        """Deliver every message until none is left; one whose process is killed comes again."""
+        while self.queue:
+            message = self.queue.popleft()
+            try:
+                self.deliver(message)
+            except (Killed, RowsNotStored):
+                self.queue.append(message)
+
+    def run_again(self) -> None:
+        """Deliver all that there ever was, as another process would."""
+        for message in self.everything():
+            self.deliver(message)
+
+    def everything(self) -> list[Message]:
+        return [self.drop, *((self.drop.import_id, part) for part in self.parts.values())]
+
+    def report(self, name: str) -> bytes:
+        return self.objects[self.drop.report_key(name)]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return dict(json.loads(self.report("summary.json")))
+
+    @property
+    def rejected(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.report("rejected.jsonl").splitlines()]
+
+    @property
+    def end_state(self) -> Any:
+        """What has to be the same, whatever happened on the way."""
+        told = {name: value for name, value in self.summary.items() if not name.endswith("_at")}
+        return told, self.report("rejected.jsonl"), self.held.keys(), sorted(self.parts.items())
+
+
+def contact(number: int) -> str:
+    return f"+1555444{number:04}"
+
+
+def item(number: int) -> dict[str, Any]:
+    return ITEM | {"contact_id": contact(number), "correlation_id": f"{number:032x}"}
+
+
+def jsonl(*records: Any) -> bytes:
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def line(record: dict[str, Any], note: str = "") -> bytes:
+    names = HEADER.decode().strip().split(",")[:-1]
+    return ",".join([*(record[name] for name in names), note]).encode() + b"\n"
+
+
+def world_of(content: bytes, name: str = "bulk-consents/may.jsonl") -> World:
+    drop = drop_of("drops", f"drops/org_1/{name}", "v1")
+    assert drop is not None
+    return World(drop, content)
+
+
+def imported(content: bytes, name: str = "bulk-consents/may.jsonl") -> World:
+    world = world_of(content, name)
+    world.run()
+    return world
+
+
+def totals(world: World) -> tuple[int, int, int]:
+    told = world.summary
+    assert told["rows"] == told["accepted"] + told["duplicates"] + told["rejected"]
+    assert told["rejected"] == sum(told["rejected_by_code"].values()) == len(world.rejected)
+    return told["accepted"], told["duplicates"], told["rejected"]
+
+
+# Each over-long row is a part of its own and ends another: many parts of few rows.
+LONG_FILE = b"".join(jsonl(item(number), BAD_ITEM) + TOO_LONG for number in range(5))
+LONG_FILE += jsonl(item(0), item(5), item(6))
+SHORT_FILE = b"".join(
+    [
+        HEADER,
+        line(item(1)) + b"\n" + line(item(2), '"two\nlines"') + line(BAD_ITEM),
+        TOO_LONG,
+        line(item(1)) + line(item(3)) + line(item(3)),
+    ]
+)
+FILES = {
+    "plain": ("bulk-consents/may.jsonl", LONG_FILE, (7, 1, 10)),
+    "csv": ("bulk-consents/may.csv", SHORT_FILE, (3, 2, 2)),
+    "csv in gzip": ("bulk-consents/may.csv.gz", SHORT_FILE, (3, 2, 2)),
+}
+each_file = pytest.mark.parametrize(("name", "content", "expected"), FILES.values(), ids=FILES)
+
+
+def killed() -> None:
+    raise Killed
+
+
+@each_file
+def test_a_process_killed_at_any_point_changes_nothing(
+    name: str, content: bytes, expected: tuple[int, int, int]
+) -> None:
+    undisturbed = imported(content, name)
+    assert totals(undisturbed) == expected
+
+    for point in range(1, undisturbed.ticks + 1):
+        world = world_of(content, name)
+        world.happens[point] = killed
+        world.run()
+        assert world.end_state == undisturbed.end_state, f"killed at {point}"
+
+
+@each_file
+def test_all_delivered_a_second_time_at_any_point_changes_nothing(
+    name: str, content: bytes, expected: tuple[int, int, int]
+) -> None:
+    undisturbed = imported(content, name)
+
+    for point in range(1, undisturbed.ticks + 1):
+        world = world_of(content, name)
+        world.happens[point] = world.run_again
+        world.run()
+        assert totals(world) == expected, f"interrupted at {point}"
+        assert world.end_state == undisturbed.end_state, f"interrupted at {point}"
+
+
+@each_file
+def test_parts_in_reverse_order_end_the_same(
+    name: str, content: bytes, expected: tuple[int, int, int]
+) -> None:
+    world = world_of(content, name)
+    while world.queue:
+        world.deliver(world.queue.pop() if world.imports else world.queue.popleft())
+
+    assert totals(world) == expected
+    assert world.end_state == imported(content, name).end_state
+
+
+def test_an_import_that_has_ended_stays_as_it_is() -> None:
+    world = imported(SHORT_FILE, "bulk-consents/may.csv")
+    before = world.summary
+
+    for _ in range(5):
+        world.run_again()
+    assert world.summary == before
+
+
+def test_a_part_that_is_counted_is_not_read_again() -> None:
+    world = world_of(LONG_FILE)
+    world.deliver(world.queue.popleft())
+    part = world.queue.popleft()
+    world.deliver(part)
+    world.held.clear()
+
+    world.deliver(part)
+    assert world.held == {}
+
+
+def test_a_part_that_comes_after_an_import_failed_does_not_report_it_again() -> None:
+    world = world_of(LONG_FILE)
+    world.deliver(world.queue.popleft())
+    fail(world.drop.import_id, "part 2 could not be stored", world, world, NOW)
+    world.objects.clear()
+
+    for part in world.everything()[1:]:
+        world.deliver(part)
+    assert world.objects == {}
+    assert world.held == {}
+
+
+# Rows
+
+
+def test_rows_have_the_numbers_that_a_person_sees() -> None:
+    world = imported(SHORT_FILE, "bulk-consents/may.csv")
+
+    assert [told["row"] for told in world.rejected] == [5, 6]
+    assert {receipt.request_id for receipt in world.held.values()} == {
+        f"{world.drop.import_id}/{row}" for row in (2, 4, 8)
+    }
+
+
+def test_rows_keep_their_numbers_across_parts_of_a_thousand() -> None:
+    world = imported(jsonl(*[item(1)] * 2500, BAD_ITEM) + b"\n \r\n" + jsonl(7))
+
+    assert totals(world) == (1, 2499, 2)
+    assert [told["row"] for told in world.rejected] == [2501, 2504]
+    assert [part.rows for part in world.parts.values()] == [1000, 1000, 504]
+
+
+def test_a_report_names_a_row_its_faults_and_the_correlation_id_it_has() -> None:
+    world = imported(jsonl(BAD_ITEM) + b"{\n")
+    tokens = ["CORRELATION_ID", "SENDER_ID", "CONTACT_ID", "STATUS", "SOURCE"]
+
+    assert world.rejected == [
+        {
+            "row": 1,
+            "code": "30646",
+            "reason": "INVALID_CONTACT_ID; INVALID_DATE_OF_CONSENT",
+            "correlation_id": BAD_ITEM["correlation_id"],
+        },
+        {"row": 2, "code": "30646", "reason": "; ".join(f"INVALID_{token}" for token in tokens)},
+    ]
+    assert world.summary["rejected_by_code"] == {"30646": 2}
+
+
+def test_an_attested_file_is_counted_by_code() -> None:
+    foreign = CHECKBOX | {"phone_number_id": "00000000-0000-0000-0000-000000000000"}
+    bad = with_field(CHECKBOX, "evidence.ip_address", "999")
+    world = imported(jsonl(CHECKBOX, foreign, bad) + b"{\n", "attested/may.jsonl")
+
+    assert totals(world) == (1, 0, 3)
+    assert world.summary["rejected_by_code"] == {"NOT_FOUND": 1, "VALIDATION_FAILED": 2}
+    assert [told["reason"] for told in world.rejected] == [
+        "phone_number_id: not found",
+        "evidence.ip_address: must be a valid IP address",
+        "must be JSON in UTF-8",
+    ]
+
+
+def test_a_record_that_another_holds_is_a_duplicate_and_a_killed_runs_own_is_not() -> None:
+    world = world_of(jsonl(item(1), item(2), item(3), item(3)))
+    world.held = {
+        bulk_record(item(1)).digest(): BEFORE,
+        bulk_record(item(2)).digest(): Receipt(NOW, f"{world.drop.import_id}/2"),
+    }
+    world.run()
+
+    assert totals(world) == (2, 2, 0)
+
+
+def test_every_row_is_received_when_the_import_began_however_late_its_part() -> None:
+    world = world_of(jsonl(item(1)) + TOO_LONG + jsonl(item(2)))
+    while world.queue:
+        world.deliver(world.queue.popleft())
+        next(world.hours)
+
+    assert {receipt.received_at for receipt in world.held.values()} == {NOW}
+
+
+def test_rows_that_cannot_be_stored_are_not_counted_until_they_are() -> None:
+    world = world_of(jsonl(item(1), item(2), 7))
+    world.out_of_reach = {contact(2)}
+    world.deliver(world.queue.popleft())
+    with pytest.raises(RowsNotStored):
+        world.deliver(world.queue[0])
+    assert world.imports[world.drop.import_id].counts == Counts()
+
+    world.out_of_reach = set()
+    world.run()
+    assert totals(world) == (2, 0, 1)
+
+
+# Failing
+
+
+def failed(world: World) -> str:
+    assert world.summary["state"] == "failed"
+    return str(world.summary["reason"])
+
+
+def test_an_organization_that_may_not_import_has_its_file_fail_unread() -> None:
+    world = world_of(LONG_FILE)
+    world.refuses = "there is no such organization"
+    world.run()
+
+    assert failed(world) == world.refuses
+    assert totals(world) == (0, 0, 0)
+    assert world.parts == {}
+
+
+HEADERS = {
+    "empty": (b"", "the header must name one of correlation_id, "),
+    "unknown": (b"a,b\n", "the header must name one of correlation_id, "),
+    "latin-1": (b"status,\xfc\n", "the header must be UTF-8"),
+    "open quote": (b'status,"a\n', "the header must be CSV, all quotes closed or doubled"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), HEADERS.values(), ids=HEADERS)
+def test_a_file_without_a_header_fails(content: bytes, reason: str) -> None:
+    world = imported(content, "bulk-consents/may.csv")
+
+    assert failed(world).startswith(reason)
+    assert totals(world) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("point", range(1, 40))
+def test_a_failed_import_reports_just_the_rows_it_counted(point: int) -> None:
+    world = world_of(jsonl(item(1), 7) + TOO_LONG + jsonl(item(2), 7))
+
+    def give_up() -> None:
+        if world.imports:
+            fail(world.drop.import_id, "given up", world, world, NOW)
+        raise Killed
+
+    world.happens[point] = give_up
+    world.run()
+    first = totals(world), world.summary["state"]
+    world.run_again()
+    assert (totals(world), world.summary["state"]) == first
+
+
+def test_parts_that_come_after_an_import_failed_change_nothing() -> None:
+    world = world_of(LONG_FILE)
+    world.deliver(world.queue.popleft())
+    world.deliver(world.queue.popleft())
+    fail(world.drop.import_id, "part 2 could not be stored", world, world, NOW)
+    before = world.summary, dict(world.held)
+    world.run()
+
+    assert failed(world) == "part 2 could not be stored"
+    assert (world.summary, world.held) == before
+
+
+# Cutting
+
+
+SIZES = st.one_of(st.integers(1, 3000), st.just(MAX_ROW_BYTES), st.just(MAX_ROW_BYTES + 1))
+TABLES = st.lists(st.tuples(SIZES, st.integers(1, 1500)), max_size=6)
+
+
+def records(table: list[tuple[int, int]]) -> list[Record]:
+    """Return records without their content, of given sizes so many times."""
+    return [
+        Record(b"" if size <= MAX_ROW_BYTES else None, size)
+        for size, times in table
+        for _ in range(times if size <= 3000 else 1)
+    ]
+
+
+@given(TABLES)
+def test_parts_are_small_and_follow_one_another(table: list[tuple[int, int]]) -> None:
+    found = records(table)
+    place = Place()
+    for part in cut(found, place):
+        sizes = [record.size for record in found[part.place.row - 1 :][: part.rows]]
+        assert part.place == place
+        assert part.end == place.offset + sum(sizes)
+        assert 1 <= part.rows <= ROWS_PER_PART
+        assert sum(sizes) <= BYTES_PER_PART or part.rows == 1
+        assert part.too_long == (sizes[0] > MAX_ROW_BYTES)
+        place = after(part)
+    assert (place.row, place.offset) == (1 + len(found), sum(record.size for record in found))
+
+
+@given(TABLES)
+def test_parts_are_the_same_from_every_place_where_one_begins(table: list[tuple[int, int]]) -> None:
+    found = records(table)
+    whole = list(cut(found, Place()))
+
+    for index, part in enumerate(whole):
+        assert list(cut(found[part.place.row - 1 :], part.place)) == whole[index:]
