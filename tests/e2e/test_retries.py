@@ -1,5 +1,7 @@
 """Retries and limits against the deployed stack: what a client sees of both, on both wires."""
 
+import json
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -106,6 +108,25 @@ def test_a_repeat_with_its_key_gets_the_same_bytes_again(tenant: Tenant) -> None
     assert "idempotent-replayed" not in first.headers
     assert again.headers["idempotent-replayed"] == "true"
     assert first.headers["x-request-id"] != again.headers["x-request-id"]
+
+
+def test_curl_gets_the_kept_answer_of_each_wire(tenant: Tenant) -> None:
+    account = f"{tenant.account['account_sid']}:{tenant.account['auth_token']}"
+    calls = [
+        ["-H", f"Authorization: Bearer {tenant.api_key}", "-d", json.dumps({"records": [1]})],
+        ["-u", account, "--data-urlencode", f"Items={json.dumps(item())}"],
+    ]
+    for path, options in zip(["/v1/consent/bulk", "/v1/Consents/Bulk"], calls, strict=True):
+        type_ = [] if "-u" in options else ["-H", "Content-Type: application/json"]
+        command = ["curl", "-sS", "-i", tenant.api_url + path, "-H", 'Idempotency-Key: "k-1"']
+        first, again = (curl([*command, *type_, *options]) for _ in range(2))
+        assert again.partition("\r\n\r\n")[2] == first.partition("\r\n\r\n")[2]
+        assert "idempotent-replayed: true" in again.lower()
+        assert "idempotent-replayed: true" not in first.lower()
+
+
+def curl(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, check=True, text=True, timeout=60).stdout
 
 
 def test_a_repeat_of_the_single_twin_tells_the_first_answer(tenant: Tenant) -> None:
