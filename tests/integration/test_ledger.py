@@ -1,6 +1,7 @@
 """The ledger against a real engine: what is stored, what counts, and what a fault leaves behind."""
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from consents.aws.dynamodb import CALLS_AT_A_TIME
 from consents.aws.ledger import Ledger
+from consents.domain.outcome import Arrival
 from consents.domain.record import ConsentRecord, Receipt, Status, Wire, text_hash, timestamp
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ def plenty() -> float:
     return 60.0
 
 
-def receipt(at: datetime = NOON, request_id: str = "first") -> Receipt:
-    return Receipt(at, request_id)
+def receipt(at: datetime = NOON, by: str = "first") -> Receipt:
+    return Receipt(at, by)
 
 
 def consent(status: Status = OPT_IN, at: datetime | None = NOON, **changes: Any) -> ConsentRecord:
@@ -384,3 +386,33 @@ def test_a_table_that_is_not_there_loses_all_and_is_not_asked_twice(
 
     assert ledger.append(org_id, many(30), receipt(), plenty) == [False] * 30
     assert sorted(calls.statements) == [5, 25]
+
+
+def test_a_row_knows_its_own_record_again_and_what_was_there_before(
+    ledger: Ledger, org_id: str
+) -> None:
+    records = [consent(contact=f"+1555000000{number}") for number in (1, 2, 2)]
+    ledger.append(org_id, [records[0]], receipt(by="somebody"), plenty)
+    receipts = [receipt(by=f"import/{row}") for row in (1, 2, 3)]
+
+    for _ in range(2):
+        arrivals = ledger.append_rows(org_id, records, receipts, plenty)
+        assert arrivals == [Arrival.DUPLICATE, Arrival.NEW, Arrival.DUPLICATE]
+
+
+def test_holders_that_a_throttled_table_hands_back_are_asked_for_again(
+    dynamodb: "DynamoDBClient", org_id: str
+) -> None:
+    waits: list[float] = []
+    ledger = Ledger(dynamodb, "LedgerTable", longest_call=1, sleep=waits.append)
+    ledger.append(org_id, many(2), receipt(), plenty)
+
+    def hand_back(params: dict[str, Any], **_: Any) -> Any:
+        unread = json.loads(params["body"])["RequestItems"]
+        return (Http200(), {"Responses": {}, "UnprocessedKeys": unread}) if len(waits) < 3 else None
+
+    dynamodb.meta.events.register("before-call.dynamodb.BatchGetItem", hand_back)
+    receipts = [receipt(), receipt(by="another")]
+    arrivals = ledger.append_rows(org_id, many(2), receipts, plenty)
+    assert arrivals == [Arrival.NEW, Arrival.DUPLICATE]
+    assert len(waits) == 3

@@ -52,9 +52,11 @@ API = {
 WORK = {"work": {"s3:GetObject", "s3:PutObject"}, "reports": {"s3:PutObject"}}
 
 
+BUCKET = "${AWS::StackName}-drops-${AWS::AccountId}"
+
+
 def objects(prefix: str) -> dict[str, str]:
-    bucket = "${AWS::StackName}-drops-${AWS::AccountId}"
-    return {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{bucket}/{prefix}/*"}
+    return {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{BUCKET}/{prefix}/*"}
 
 
 def arn(name: str) -> dict[str, list[str]]:
@@ -68,6 +70,7 @@ RESOURCES_BY_NAME: dict[str, Any] = {
     "rate_limits": RATE_LIMITS,
     "pepper": PEPPER,
     "imports": IMPORTS,
+    "bucket": {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{BUCKET}"},
     "drops": objects("drops"),
     "work": objects("work"),
     "reports": objects("reports"),
@@ -83,7 +86,8 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "NotFoundFunction": {},
     "PlanImportFunction": {
         "directory": {GET},
-        "imports": {GET, UPDATE},
+        "imports": {GET, QUERY, UPDATE},
+        "bucket": {"s3:ListBucket", "s3:ListBucketVersions"},
         "drops": {"s3:GetObjectVersion"},
         "plans": {SEND},
         "parts": {SEND},
@@ -92,12 +96,12 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "ImportPartFunction": {
         "ledger": {INSERT, GET_MANY},
         "directory": {GET_MANY},
-        "imports": {GET, PUT, UPDATE},
+        "imports": {GET, PUT, QUERY, UPDATE},
         "drops": {"s3:GetObjectVersion"},
         **WORK,
     },
     "FailImportFunction": {
-        "imports": {GET, UPDATE},
+        "imports": {GET, QUERY, UPDATE},
         "work": {"s3:GetObject"},
         "reports": {"s3:PutObject"},
         "dead_letters": {SEND},

@@ -19,6 +19,7 @@ from cachetools import LRUCache
 
 from consents.aws.dynamodb import CALLS_AT_A_TIME, TRANSIENT_CODES, error_code, is_transient
 from consents.domain import record as domain
+from consents.domain.errors import Unavailable
 from consents.domain.outcome import Arrival
 from consents.domain.record import ConsentRecord, Receipt, Status, StoredRecord, Wire, timestamp
 
@@ -33,6 +34,7 @@ type Codes = dict[Key, str]
 STATEMENTS_PER_CALL = 25
 """The most that one BatchExecuteStatement takes."""
 
+READ_TRIES = 10
 READS_PER_CALL = 100
 """The most that one BatchGetItem takes."""
 
@@ -121,25 +123,32 @@ class Ledger:
         return keys, self._insert(items, time_left)
 
     def _holders(self, keys: Sequence[Key]) -> dict[Key, str]:
-        """Return the request id of the receipt under which the ledger holds each of these keys."""
+        """Return the request id of the receipt under which the ledger holds each of these keys.
+
+        Raises:
+            Unavailable: the table hands them back unread, again and again.
+        """
         holders: dict[Key, str] = {}
         for some in batched(keys, READS_PER_CALL, strict=False):
-            wanted: Any = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in some]
-            while wanted:
-                answer = self._client.batch_get_item(
-                    RequestItems={
-                        self._table: {
-                            "Keys": wanted,
-                            "ConsistentRead": True,
-                            "ProjectionExpression": "pk, sk, request_id",
-                        }
-                    }
-                )
-                for item in answer["Responses"].get(self._table, []):
-                    holders[item["pk"]["S"], item["sk"]["S"]] = item["request_id"]["S"]
-                unread: Any = answer["UnprocessedKeys"].get(self._table)
-                wanted = unread["Keys"] if unread else []
+            for item in self._read([{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in some]):
+                holders[item["pk"]["S"], item["sk"]["S"]] = item["request_id"]["S"]
         return holders
+
+    def _read(self, keys: Any) -> Iterator[Item]:
+        for attempt in range(1, READ_TRIES + 1):
+            wanted: Any = {
+                "Keys": keys,
+                "ConsistentRead": True,
+                "ProjectionExpression": "pk, sk, request_id",
+            }
+            answer = self._client.batch_get_item(RequestItems={self._table: wanted})
+            yield from answer["Responses"].get(self._table, [])
+            unread: Any = answer["UnprocessedKeys"].get(self._table)
+            if not unread:
+                return
+            keys = unread["Keys"]
+            self._sleep(_wait(attempt))
+        raise Unavailable
 
     def history(
         self, organization_id: str, contact: str, sender: str | None = None
