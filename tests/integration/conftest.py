@@ -41,7 +41,7 @@ def template() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def engine(template: dict[str, Any]) -> Iterator[None]:
     """A MiniStack with the template's tables; the environment of this process points to it."""
-    port = _free_port()
+    port = free_port()
     environment = {
         "ALLOWED_ORIGIN": "https://app.example.com",
         "AWS_ACCESS_KEY_ID": "test",
@@ -71,7 +71,7 @@ def engine(template: dict[str, Any]) -> Iterator[None]:
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
-                _wait_until_healthy(f"http://127.0.0.1:{port}/_ministack/health")
+                wait_until_healthy(f"http://127.0.0.1:{port}/_ministack/health")
                 _create_tables(template)
                 _create_bucket_and_queues(template)
                 boto3.client("secretsmanager").create_secret(Name="Pepper", SecretString="pepper")
@@ -80,14 +80,16 @@ def engine(template: dict[str, Any]) -> Iterator[None]:
                 process.terminate()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
 
 
-def _wait_until_healthy(url: str) -> None:
+def wait_until_healthy(url: str) -> None:
+    """Return when an engine answers."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:

@@ -51,8 +51,8 @@ from tests.integration.conftest import (
     Invocation,
     NewTenant,
     Tenant,
-    _free_port,
-    _wait_until_healthy,
+    free_port,
+    wait_until_healthy,
 )
 from tests.integration.workers import Worker, at_once
 
@@ -151,7 +151,7 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def the_proxy(engine: None) -> Iterator[Proxy]:  # noqa: ARG001 - it stands before the engine
-    port, upstream = _free_port(), boto3.client("dynamodb").meta.endpoint_url
+    port, upstream = free_port(), boto3.client("dynamodb").meta.endpoint_url
     with subprocess.Popen(
         [sys.executable, "-m", "microburst", "--upstream", upstream, "--port", str(port)],
         stdout=subprocess.DEVNULL,
@@ -159,7 +159,7 @@ def the_proxy(engine: None) -> Iterator[Proxy]:  # noqa: ARG001 - it stands befo
     ) as process:
         try:
             url = f"http://127.0.0.1:{port}"
-            _wait_until_healthy(f"{url}/_microburst/health")
+            wait_until_healthy(f"{url}/_microburst/health")
             boto3.client("dynamodb", endpoint_url=url).list_tables()  # its first call takes seconds
             yield Proxy(url)
         finally:
