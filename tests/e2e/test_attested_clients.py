@@ -233,3 +233,70 @@ def test_an_empty_chunked_body_is_a_missing_parameter(stack: LocalStack) -> None
     assert answer.request.headers["Transfer-Encoding"] == "chunked"
     assert (answer.status_code, answer.json()["code"]) == (400, 20001)
     assert answer.json()["message"] == "Missing required parameter Items in the post body"
+
+
+def code(answer: httpx.Response) -> tuple[int, str | int]:
+    told = answer.json()
+    return answer.status_code, told.get("error", told)["code"]
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "body", "refusal"),
+    [
+        ("/v1/consent/bulk", {}, b"[]", (400, "INVALID_INPUT")),
+        ("/v1/consent/bulk", {}, b'{"records": []}', (422, "VALIDATION_FAILED")),
+        ("/v1/consent/bulk", {}, batch(*[1] * 1001), (422, "VALIDATION_FAILED")),
+        ("/v1/consent/bulk", {}, b" " * (8 * 2**20 + 1), (413, "PAYLOAD_TOO_LARGE")),
+        ("/v1/consent", {}, b" " * (2**20 + 1), (413, "PAYLOAD_TOO_LARGE")),
+        (
+            "/v1/consent/bulk",
+            {"Content-Type": "text/csv"},
+            batch(record()),
+            (415, "UNSUPPORTED_MEDIA_TYPE"),
+        ),
+        (
+            "/v1/consent/bulk",
+            {"Idempotency-Key": "x" * 256},
+            batch(record()),
+            (422, "VALIDATION_FAILED"),
+        ),
+        ("/v1/consent", {}, b"{}", (422, "VALIDATION_FAILED")),
+        (
+            "/v1/consent",
+            {},
+            json.dumps(
+                record() | {"phone_number_id": "00000000-0000-4000-8000-000000000000"}
+            ).encode(),
+            (404, "NOT_FOUND"),
+        ),
+    ],
+    ids=["array", "empty", "1001", "8 MiB", "1 MiB", "csv", "key", "fields", "unknown"],
+)
+def test_a_refused_call_says_why_and_what_is_left(
+    stack: LocalStack,
+    headers: dict[str, str],
+    path: str,
+    changes: dict[str, str],
+    body: bytes,
+    refusal: tuple[int, str],
+) -> None:
+    answer = httpx.post(stack.api_url + path, content=body, headers=headers | changes, timeout=60)
+
+    assert code(answer) == refusal
+    assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
+    assert answer.headers["ratelimit-policy"] == '"records";q=60000;w=60'
+
+
+@pytest.mark.parametrize(
+    ("plan", "scope", "refusal"),
+    [("starter", "consent:write", "PLAN_REQUIRED"), ("payg", "consent:read", "FORBIDDEN")],
+)
+def test_a_key_without_the_plan_or_the_scope_is_refused(
+    stack: LocalStack, plan: str, scope: str, refusal: str
+) -> None:
+    org_id = stack.ask("org", "create", "--name", "E2E", "--plan", plan)["org_id"]
+    key = stack.ask("key", "create", "--org", org_id, "--scope", scope)["api_key"]
+
+    bearer = {"Authorization": f"Bearer {key}"}
+    answer = httpx.post(f"{stack.api_url}/v1/consent/bulk", content=b"{}", headers=bearer)
+    assert code(answer) == (403, refusal)
