@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
-from consents.domain.drop import Drop, drop_of
+from consents.domain.drop import FAILED, Drop, drop_of
 from consents.domain.record import Wire
-from consents.imports import FAILED
 from rich.console import Group, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text

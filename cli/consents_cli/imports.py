@@ -1,19 +1,17 @@
 """`consents import`: how far the imports of dropped files are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from consents.domain.record import timestamp
-from consents.imports import Import
+from consents.domain.drop import Announced, Import
+from consents.wires.imports import MOST_LISTED, describe
 
 from consents_cli import output
 from consents_cli.errors import Failed
 from consents_cli.options import AsJson, OrgId, Region, StackName
 from consents_cli.stack import Stack, open_stack
-
-PLANNING, IMPORTING = "planning", "importing"
-"""The file is being cut into parts; it is, and they are not all done."""
 
 app = typer.Typer(no_args_is_help=True, help="Imports of dropped files.")
 
@@ -39,32 +37,25 @@ def list_all(
     """List the imports of an organization, newest first."""
     opened = open_stack(stack, region)
     opened.entries.entry(org)  # else an unknown organization looks like one without imports
-    rows = of_organization(opened, org)
+    rows = list(of_organization(opened, org))
     names = ("import_id", "state", "rows", "rejected", "started_at")
     output.show(rows, as_json=as_json, people=lambda: output.table(rows, names, wrapped=names[1:]))
 
 
 def find(stack: Stack, import_id: str) -> dict[str, Any] | None:
-    """Return what is known of an import, or None if it has not begun."""
-    try:
-        reached = stack.progress.get(import_id)
-    except KeyError:  # the table has no such item
-        return None
-    return _told(reached)
+    """Return what is known of an import, or None if it has neither begun nor been announced."""
+    found = stack.progress.find(import_id)
+    return None if found is None else _told(found)
 
 
-def of_organization(stack: Stack, org_id: str) -> list[dict[str, Any]]:
+def of_organization(stack: Stack, org_id: str) -> Iterator[dict[str, Any]]:
     """Return the imports of an organization, newest first."""
-    pages = stack.dynamodb.get_paginator("scan").paginate(
-        TableName=stack.output("ImportsTable"),
-        FilterExpression="#item = :import AND org_id = :org_id",
-        ProjectionExpression="import_id",
-        ExpressionAttributeNames={"#item": "item"},
-        ExpressionAttributeValues={":import": {"S": "IMPORT"}, ":org_id": {"S": org_id}},
-    )
-    found = [item["import_id"]["S"] for page in pages for item in page["Items"]]
-    told = (_told(stack.progress.get(import_id)) for import_id in found)
-    return sorted(told, key=lambda one: str(one["started_at"]), reverse=True)
+    after = None
+    while True:
+        found, after = stack.progress.of_organization(org_id, MOST_LISTED, after)
+        yield from map(_told, found)
+        if after is None:
+            return
 
 
 def flat(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,26 +63,10 @@ def flat(told: Mapping[str, Any]) -> dict[str, Any]:
     source, by_code = told["source"], told["rejected_by_code"]
     return dict(told) | {
         "rejected_by_code": [f"{code}: {count}" for code, count in by_code.items()] or None,
-        "source": f"s3://{source['bucket']}/{source['key']} (version {source['version']})",
+        "source": source
+        and f"s3://{source['bucket']}/{source['key']} (version {source['version']})",
     }
 
 
-def _told(reached: Import) -> dict[str, Any]:
-    drop, counts, finished_at = reached.drop, reached.counts, reached.finished_at
-    return {
-        "import_id": drop.import_id,
-        "org_id": drop.org_id,
-        "wire": drop.wire,
-        "state": reached.outcome or (PLANNING if reached.parts is None else IMPORTING),
-        **({"reason": reached.reason} if reached.reason else {}),
-        "rows": counts.rows,
-        "accepted": counts.accepted,
-        "duplicates": counts.duplicates,
-        "rejected": sum(counts.rejected.values()),
-        "rejected_by_code": dict(sorted(counts.rejected.items())),
-        "parts": reached.parts,
-        "parts_done": reached.parts_done,
-        "started_at": timestamp(reached.started_at),
-        "finished_at": timestamp(finished_at) if finished_at else None,
-        "source": {"bucket": drop.bucket, "key": drop.key, "version": drop.version},
-    }
+def _told(found: Announced | Import) -> dict[str, Any]:
+    return {"org_id": found.drop.org_id} | describe(found, datetime.now(UTC))

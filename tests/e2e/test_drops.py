@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -230,6 +231,43 @@ def test_name_with_spaces_plus_and_unicode_is_imported(stack: LocalStack, tmp_pa
     exit_code, summary = drop(stack, file, ATTESTED)
     assert (exit_code, summary["accepted"]) == (0, 1)
     assert summary["source"]["key"].endswith(f"/{file.name}")
+
+
+def test_file_is_uploaded_by_a_link_and_followed_to_its_reports_without_aws(
+    stack: LocalStack,
+) -> None:
+    content = (PROJECT / "examples" / "attested.csv").read_bytes()
+    digest = sha256(content).hexdigest()
+    caller = httpx.Client(
+        headers={"Authorization": f"Bearer {stack.organization['api_key']}"}, timeout=60
+    )
+    with caller:
+        announced = caller.post(
+            f"{stack.api_url}/v1/imports",
+            json={"wire": ATTESTED, "format": "csv", "size": len(content), "sha256": digest},
+        ).json()
+        upload = announced["upload"]
+        put = httpx.request(
+            upload["method"], upload["url"], headers=upload["headers"], content=content, timeout=60
+        )
+        assert (announced["state"], put.status_code) == ("awaiting_upload", 200)
+        route = f"{stack.api_url}/v1/imports/{announced['import_id']}"
+        assert eventually(lambda: caller.get(route).json()["state"] == "completed")
+        reached = caller.get(route).json()
+        newest = caller.get(f"{stack.api_url}/v1/imports?limit=1").json()["imports"][0]
+
+    assert (reached["rows"], reached["rejected"]) == (3, 2)
+    assert newest["import_id"] == announced["import_id"]
+    rejected = httpx.get(reached["reports"]["rejected"]).text
+    assert rejected
+    assert rejected in (PROJECT / "README.md").read_text()
+
+
+def test_import_of_nobody_is_not_found(stack: LocalStack) -> None:
+    headers = {"Authorization": f"Bearer {stack.organization['api_key']}"}
+    answer = httpx.get(f"{stack.api_url}/v1/imports/{'0' * 32}", headers=headers, timeout=60)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
 def test_file_of_an_unknown_organization_fails_and_says_why(stack: LocalStack) -> None:

@@ -104,9 +104,10 @@ def _create_tables(template: dict[str, Any]) -> None:
     client = boto3.client("dynamodb")
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::DynamoDB::Table":
-            wanted = ("AttributeDefinitions", "BillingMode", "KeySchema")
+            wanted = {"AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"}
+            described = resource["Properties"].items()
             client.create_table(
-                TableName=name, **{key: resource["Properties"][key] for key in wanted}
+                TableName=name, **{key: value for key, value in described if key in wanted}
             )
 
 

@@ -116,6 +116,18 @@ EXPECTED: dict[str, tuple[int, Any]] = {
     "create_bulk_consents.not_json": (201, {"items": [NOT_JSON_ITEM] * 3}),
     "create_bulk_consents.preflight": (204, None),
     "create_bulk_consents.two_items": (201, TWO_ITEMS),
+    "create_import.csv": (201, {"state": "awaiting_upload"}),
+    "create_import.invalid_fields": (
+        422,
+        error(
+            "VALIDATION_FAILED",
+            "validation failed",
+            format="must be one of csv, csv.gz, jsonl, jsonl.gz",
+            size="must be 1..5368709120 bytes",
+        ),
+    ),
+    "get_import.unknown": (404, error("NOT_FOUND", "not found")),
+    "list_imports.first_page": (200, {"imports": [], "next_cursor": None}),
     "not_found.attested": (404, error("NOT_FOUND", "not found")),
     "not_found.bulk_consents": (
         404,
@@ -150,8 +162,11 @@ def _without_ids(answer: Answer) -> Any:
         assert body["success"] is False
         assert body["error"].pop("request_id") == answer.headers["X-Request-Id"]
         return body["error"]
-    if isinstance(body, dict) and "consent_id" in body:
-        assert re.fullmatch("[0-9a-f]{32}", body.pop("consent_id"))
+    for name in ("consent_id", "import_id"):
+        if isinstance(body, dict) and name in body:
+            assert re.fullmatch("[0-9a-f]{32}", body.pop(name))
+    if isinstance(body, dict) and "upload" in body:
+        assert body.pop("upload").keys() == {"method", "url", "headers", "expires_at"}
     return body
 
 

@@ -136,6 +136,10 @@ class Drops:
         self.finish()
         return drop
 
+    def version(self, drop: Drop) -> str:
+        """Return the newest version of a drop's object."""
+        return self.s3.head_object(Bucket=drop.bucket, Key=drop.key)["VersionId"]
+
     def report(self, drop: Drop, name: str) -> bytes:
         key = drop.report_key(name)
         return self.s3.get_object(Bucket=DROPS_BUCKET, Key=key)["Body"].read()

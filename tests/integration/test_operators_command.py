@@ -17,10 +17,9 @@ import boto3
 import pytest
 from botocore.exceptions import ConnectionClosedError
 from consents.aws.directory import CACHE_SECONDS, Caller, Directory, Organization
-from consents.domain.drop import Drop, drop_of
+from consents.domain.drop import Counts, Drop, drop_of
 from consents.domain.errors import MissingScope, Unauthenticated
 from consents.domain.record import ConsentRecord, Receipt, Wire, timestamp
-from consents.imports import Counts
 from consents.wires import attested, bulk_consents
 from consents_cli import engine
 from consents_cli.__main__ import app

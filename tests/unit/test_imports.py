@@ -9,17 +9,14 @@ from itertools import count
 from typing import Any
 
 import pytest
-from consents.domain.drop import Drop, drop_of
+from consents.domain.drop import Counts, Drop, Import, Place, drop_of
 from consents.domain.outcome import Arrival
 from consents.domain.record import ConsentRecord, Receipt
 from consents.imports import (
     BYTES_PER_PART,
     PARTS_PER_CHECKPOINT,
     ROWS_PER_PART,
-    Counts,
-    Import,
     Part,
-    Place,
     Planner,
     RowsNotStored,
     Worker,

@@ -2,8 +2,10 @@
 
 import json
 import tomllib
+from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_args
@@ -13,11 +15,13 @@ from consents.aws.directory import Organization
 from consents.aws.http import LONGEST_IDEMPOTENCY_KEY, Request, Stores
 from consents.aws.idempotency import KEPT_SECONDS, REPLAYED, Claim
 from consents.domain import errors, fields
+from consents.domain.drop import Announced, Counts, Drop, Import, drop_of
 from consents.domain.outcome import Stored
-from consents.domain.record import Receipt, Status
+from consents.domain.record import Receipt, Status, timestamp
 from consents.domain.token_bucket import WINDOW_SECONDS, Level
-from consents.wires import attested, bulk_consents
+from consents.wires import attested, bulk_consents, imports
 from consents.wires.answer import Answer
+from consents.wires.imports import Link
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter
@@ -89,6 +93,60 @@ def create_bulk_consents(body: bytes) -> Answer:
     return bulk_consents.render_batch(items, all_stored(bulk_consents.read_batch(items, NOW)))
 
 
+IMPORT_ID = "4a9370aa76fb7906ac22ae2ac9d75b1a"
+LATER = NOW + timedelta(hours=1)
+BUCKET = "consent-ledger-drops-123456789012"
+UPLOADED = cast(
+    Drop,
+    drop_of(
+        BUCKET,
+        "drops/org_1/attested/uploads/01JTBQH2FZ8K1RXC0WJ4Z9P3VM.csv",
+        "3HL4kqtJvjVBH40Nrjfkd",
+    ),
+)
+
+
+def story(answer: Answer) -> Answer:
+    """Return an answer with the import id of the document's story, which hashes what it names."""
+    return replace(
+        answer, body=answer.body.replace(UPLOADED.import_id.encode(), IMPORT_ID.encode())
+    )
+
+
+def url(key: str) -> str:
+    return f"https://{BUCKET}.s3.us-east-1.amazonaws.com/{key}?X-Amz-Signature=example"
+
+
+def create_import(body: bytes) -> Answer:
+    told = imports.parse_announcement(body, None)
+    headers = {
+        "Content-Length": str(told.size),
+        "Content-Type": "text/csv",
+        "If-None-Match": "*",
+        "x-amz-checksum-sha256": b64encode(bytes.fromhex(told.sha256 or "")).decode(),
+    }
+    link = Link(url(UPLOADED.key), headers, LATER)
+    return story(imports.render_announced(Announced(UPLOADED, NOW, LATER), link))
+
+
+def get_import(**reached: Any) -> Answer:
+    found = Import(UPLOADED, NOW, finished_at=NOW + timedelta(seconds=2), **reached)
+    reports = {
+        name: Link(url(f"reports/org_1/{UPLOADED.import_id}/{file}"), {}, LATER)
+        for name, file in (("summary", "summary.json"), ("rejected", "rejected.jsonl"))
+    }
+    return story(imports.render_import(found, NOW, reports))
+
+
+def list_imports() -> Answer:
+    waiting = Announced(UPLOADED, NOW, LATER)
+    return story(imports.render_list([waiting], NOW, f"{timestamp(NOW)} {IMPORT_ID}"))
+
+
+def no_body(_body: bytes) -> Answer:
+    raise AssertionError("the route has no body")
+
+
 @dataclass(frozen=True)
 class Route:
     """How a route answers a body, and the examples of answers that belong to no example request."""
@@ -96,6 +154,8 @@ class Route:
     wire: ModuleType
     answer: Callable[[bytes], Answer]
     max_bytes: int
+    keyed: bool = True
+    """Whether the route takes an idempotency key, and draws on the bucket."""
     never: frozenset[type[errors.Refused]] = frozenset()
     """The refusals of the wire that this route has no cause for."""
     bodies: tuple[tuple[str, bytes], ...] = ()
@@ -110,6 +170,26 @@ class Route:
     def refusal(self, refused: errors.Refused) -> Answer:
         answer: Answer = self.wire.render_refusal(refused, REQUEST_ID)
         return answer
+
+
+WITHOUT_KEY: frozenset[type[errors.Refused]] = frozenset(
+    {errors.KeyReused, errors.InProgress, errors.InvalidIdempotencyKey, errors.RateLimited}
+)
+WITHOUT_BODY: frozenset[type[errors.Refused]] = frozenset(
+    {errors.BodyTooLarge, errors.MalformedBody, errors.UnsupportedMediaType}
+)
+COMPLETED = {
+    "parts": 1,
+    "parts_done": 1,
+    "counts": Counts(1, 0, {"VALIDATION_FAILED": 2}),
+    "outcome": "completed",
+}
+
+
+def refused_page() -> errors.Refused:
+    with pytest.raises(errors.Invalid) as refused:
+        imports.parse_page("0", "x")
+    return refused.value
 
 
 HALF_STORED = (Stored.ACCEPTED, Stored.UNAVAILABLE)
@@ -149,8 +229,44 @@ ROUTES = {
         ),
         answers=(("not_stored", bulk_consents.render_batch(TWO, HALF_STORED)),),
     ),
+    "createImport": Route(
+        attested,
+        create_import,
+        imports.MAX_BYTES,
+        keyed=False,
+        never=WITHOUT_KEY | {errors.NotFound},
+        bodies=(
+            ("malformed_body", b"[]"),
+            ("invalid_fields", b'{"wire": "bulk-consents", "format": "xlsx"}'),
+        ),
+    ),
+    "getImport": Route(
+        attested,
+        no_body,
+        0,
+        keyed=False,
+        never=WITHOUT_KEY | WITHOUT_BODY | {errors.Invalid},
+        answers=(
+            ("completed", get_import(**COMPLETED)),
+            ("failed", get_import(outcome="failed", reason="the header must be UTF-8")),
+            ("unknown_import", attested.render_refusal(errors.NotFound(), REQUEST_ID)),
+        ),
+    ),
+    "listImports": Route(
+        attested,
+        no_body,
+        0,
+        keyed=False,
+        never=WITHOUT_KEY | WITHOUT_BODY | {errors.NotFound},
+        answers=(
+            ("first_page", list_imports()),
+            ("invalid_query", attested.render_refusal(refused_page(), REQUEST_ID)),
+        ),
+    ),
 }
-ON_ATTESTED = ["captureConsents", "captureConsent"]
+KEYED = [name for name, route in ROUTES.items() if route.keyed]
+ON_ATTESTED = [name for name, route in ROUTES.items() if route.wire is attested]
+WITH_BODY = [name for name in ROUTES if "requestBody" in OPERATIONS[name]]
 
 
 def refusals_of_any_body(route: Route) -> dict[str, errors.Refused]:
@@ -167,7 +283,8 @@ def refusals_of_any_body(route: Route) -> dict[str, errors.Refused]:
         "unavailable": errors.Unavailable(),
         "internal": errors.Internal(),
     }
-    return {name: each for name, each in refused.items() if type(each) in route.wire.REFUSALS}
+    possible = route.wire.REFUSALS.keys() - route.never
+    return {name: each for name, each in refused.items() if type(each) in possible}
 
 
 def request_content(operation: str) -> tuple[str, Any]:
@@ -177,6 +294,8 @@ def request_content(operation: str) -> tuple[str, Any]:
 
 
 def request_examples(operation: str) -> dict[str, Any]:
+    if operation not in WITH_BODY:
+        return {}
     examples = request_content(operation)[1]["examples"]
     return {name: example["value"] for name, example in examples.items()}
 
@@ -301,8 +420,10 @@ def test_a_route_lists_the_refusals_that_it_can_answer_and_no_others(operation: 
     }
     statuses = {status for status in OPERATIONS[operation]["responses"] if status >= "400"}
 
+    by_gateway = {status for status, name in documented(operation) if name == "gateway"}
+
     assert listed == possible
-    assert statuses == {status for status, _ in possible}
+    assert statuses == {status for status, _ in possible} | by_gateway
 
 
 @pytest.mark.parametrize("operation", ROUTES)
@@ -319,7 +440,7 @@ def test_the_examples_of_the_gateways_answers_are_the_templates(operation: str) 
     }
     examples = documented(operation)
 
-    for status in ("413", "429", "503"):
+    for status in ("413", "429", "503") if operation in WITH_BODY else ("429", "503"):
         assert examples[status, "gateway"] == gateway[status]
 
 
@@ -376,7 +497,7 @@ def test_retry_after_is_listed_where_a_refusal_carries_it(operation: str) -> Non
         for refused in refusals_of_any_body(route).values()
         if refused.retry_after is not None
     }
-    assert statuses_with("Retry-After", operation) == carried
+    assert statuses_with("Retry-After", operation) == carried | {"429", "503"}
 
 
 @pytest.mark.parametrize("operation", ROUTES)
@@ -384,7 +505,9 @@ def test_retry_after_is_listed_where_a_refusal_carries_it(operation: str) -> Non
 def test_the_rate_limit_is_listed_for_every_answer_to_a_known_caller(
     name: str, operation: str
 ) -> None:
-    assert statuses_with(name, operation) == set(header_names(operation)) - {"401"}
+    by_the_gateway_alone = set() if ROUTES[operation].keyed else {"429"}
+    answered = set(header_names(operation)) - {"401"} - by_the_gateway_alone
+    assert statuses_with(name, operation) == answered
 
 
 def test_the_rate_limit_is_told_in_records_a_minute() -> None:
@@ -399,7 +522,8 @@ def test_the_rate_limit_is_told_in_records_a_minute() -> None:
 @pytest.mark.parametrize("operation", ROUTES)
 def test_a_replay_is_listed_for_the_answers_that_are_kept(operation: str) -> None:
     (header,) = REPLAYED
-    kept = {status for status in header_names(operation) if status < "300"}
+    keyed = ROUTES[operation].keyed
+    kept = {status for status in header_names(operation) if status < "300" and keyed}
     assert statuses_with(header, operation) == kept
 
 
@@ -431,7 +555,7 @@ def test_the_cors_headers_are_valid_by_their_schemas(origin: str) -> None:
 # --- requests ---
 
 
-@pytest.mark.parametrize("operation", ROUTES)
+@pytest.mark.parametrize("operation", WITH_BODY)
 def test_the_examples_of_requests_have_the_shape_of_their_schema(operation: str) -> None:
     validator = OAS31Validator(request_content(operation)[1]["schema"])
     for name, value in request_examples(operation).items():
@@ -459,14 +583,15 @@ def test_the_schema_with_its_formats_takes_the_records_that_the_wire_accepts(
     assert [valid(SCHEMAS[schema], record) for record in records] == by_the_wire == accepted
 
 
-@pytest.mark.parametrize("operation", ROUTES)
+@pytest.mark.parametrize("operation", WITH_BODY)
 def test_the_limit_of_a_body_is_told(operation: str) -> None:
-    mebibytes = ROUTES[operation].max_bytes // 2**20
+    kibibytes = ROUTES[operation].max_bytes // 2**10
+    limit = f"{kibibytes} KiB" if kibibytes < 2**10 else f"{kibibytes // 2**10} MiB"
     body = OPERATIONS[operation]["requestBody"]
     too_large = OPERATIONS[operation]["responses"]["413"]
 
-    assert body["description"].startswith(f"At most {mebibytes} MiB.")
-    assert f"{mebibytes} MiB" in too_large["description"]
+    assert body["description"].startswith(f"At most {limit}.")
+    assert limit in too_large["description"]
 
 
 def test_a_batch_has_the_limits_of_its_wire() -> None:
@@ -511,8 +636,7 @@ def key_as_read(sent: str) -> str:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_route_that_stores_takes_an_idempotency_key(operation: str) -> None:
-    parameters = OPERATIONS[operation].get("parameters", [])
-    assert parameters == ([KEY] if operation in ROUTES else [])
+    assert (KEY in OPERATIONS[operation].get("parameters", [])) == (operation in KEYED)
 
 
 def test_the_examples_of_an_idempotency_key_are_one_key() -> None:

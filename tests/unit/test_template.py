@@ -70,6 +70,7 @@ RESOURCES_BY_NAME: dict[str, Any] = {
     "rate_limits": RATE_LIMITS,
     "pepper": PEPPER,
     "imports": IMPORTS,
+    "imports_of_an_organization": {"Fn::Sub": "${ImportsTable.Arn}/index/ByOrganization"},
     "bucket": {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{BUCKET}"},
     "drops": objects("drops"),
     "work": objects("work"),
@@ -83,6 +84,27 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "CreateBulkConsentsFunction": {"ledger": {INSERT}, "directory": {GET}, **API},
     "CaptureConsentsFunction": {"ledger": {INSERT}, "directory": {GET, GET_MANY}, **API},
     "CaptureConsentFunction": {"ledger": {INSERT, QUERY}, "directory": {GET, GET_MANY}, **API},
+    "CreateImportFunction": {
+        "directory": {GET},
+        "imports": {UPDATE},
+        "drops": {"s3:PutObject"},
+        "rate_limits": {GET},
+        "pepper": {READ_SECRET},
+    },
+    "GetImportFunction": {
+        "directory": {GET},
+        "imports": {GET},
+        "bucket": {"s3:ListBucket"},
+        "reports": {"s3:GetObject"},
+        "rate_limits": {GET},
+        "pepper": {READ_SECRET},
+    },
+    "ListImportsFunction": {
+        "directory": {GET},
+        "imports_of_an_organization": {QUERY},
+        "rate_limits": {GET},
+        "pepper": {READ_SECRET},
+    },
     "NotFoundFunction": {},
     "PlanImportFunction": {
         "directory": {GET},
@@ -201,8 +223,9 @@ def test_a_table_is_encrypted(table: str) -> None:
     assert TABLES[table]["Properties"]["SSESpecification"]["SSEEnabled"] is True
 
 
-def test_an_answer_that_is_kept_for_a_repeat_is_not_kept_for_ever() -> None:
-    expiry = TABLES["IdempotencyTable"]["Properties"]["TimeToLiveSpecification"]
+@pytest.mark.parametrize("table", ["IdempotencyTable", "ImportsTable"])
+def test_what_is_kept_for_a_time_is_not_kept_for_ever(table: str) -> None:
+    expiry = TABLES[table]["Properties"]["TimeToLiveSpecification"]
 
     assert expiry == {"AttributeName": "expiration", "Enabled": True}
 

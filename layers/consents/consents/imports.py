@@ -8,32 +8,23 @@ are added once; reports are made from what was counted.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import batched
 from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from consents.domain.drop import Drop
+from consents.domain.drop import COMPLETED, FAILED, Counts, Drop, Import, Place
 from consents.domain.outcome import Arrival, Fault, Rejected
-from consents.domain.record import ConsentRecord, Receipt, Wire, timestamp
+from consents.domain.record import ConsentRecord, Receipt, Wire
 from consents.wires import attested, bulk_consents, rows
+from consents.wires.imports import render_summary
 from consents.wires.rows import Record, UnreadableFile, UnreadableRow
 
 ROWS_PER_PART = 1000
 BYTES_PER_PART = 1024 * 1024
 PARTS_PER_CHECKPOINT = 10
-COMPLETED, FAILED = "completed", "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a part begins: its number, an offset in the decompressed file, and a row number."""
-
-    part: int = 1
-    offset: int = 0
-    row: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +40,6 @@ class Part:
     rows: int
     too_long: bool = False
     content: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What became of rows: `rows` is the sum of the other three."""
-
-    accepted: int = 0
-    duplicates: int = 0
-    rejected: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> int:
-        """All rows that were read."""
-        return self.accepted + self.duplicates + sum(self.rejected.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """How far an import is. `parts` is known once the whole file is cut.
-
-    `outcome` is None until the import is `completed` or `failed`, and then never changes.
-    """
-
-    drop: Drop
-    started_at: datetime
-    header: tuple[str | None, ...] | None = None
-    place: Place = Place()
-    parts: int | None = None
-    parts_done: int = 0
-    counts: Counts = Counts()
-    outcome: str | None = None
-    reason: str | None = None
-    finished_at: datetime | None = None
 
 
 class Files(Protocol):
@@ -371,22 +329,4 @@ def finish(import_id: str, progress: Progress, files: Files, now: datetime) -> N
     drop = reached.drop
     keys = map(drop.rejected_key, progress.refused_parts(import_id))
     files.join(keys, drop.report_key("rejected.jsonl"))
-    files.write(drop.report_key("summary.json"), _summary(reached))
-
-
-def _summary(reached: Import) -> bytes:
-    drop, counts = reached.drop, reached.counts
-    summary = {
-        "import_id": drop.import_id,
-        "state": reached.outcome,
-        **({"reason": reached.reason} if reached.reason else {}),
-        "rows": counts.rows,
-        "accepted": counts.accepted,
-        "duplicates": counts.duplicates,
-        "rejected": sum(counts.rejected.values()),
-        "rejected_by_code": dict(sorted(counts.rejected.items())),
-        "started_at": timestamp(reached.started_at),
-        "finished_at": timestamp(reached.finished_at or reached.started_at),
-        "source": {"bucket": drop.bucket, "key": drop.key, "version": drop.version},
-    }
-    return orjson.dumps(summary, option=orjson.OPT_INDENT_2)
+    files.write(drop.report_key("summary.json"), render_summary(reached))

@@ -2,13 +2,18 @@
 
 import io
 import zlib
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from consents.domain.drop import Drop
+from consents.domain.drop import Announced, Drop, drop_of, upload_key
+from consents.domain.record import Receipt
 from consents.imports import Part
+from consents.wires.imports import Announcement, Link
 from consents.wires.rows import UnreadableFile
 
 if TYPE_CHECKING:
@@ -19,6 +24,14 @@ PIECE = 1024 * 1024
 
 MOST_BYTES = 50 * 1024**3
 """How much a compressed file may hold; more is taken for a bomb."""
+
+CONFIG = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+"""Links are bound to headers by this signature alone, and lead to the bucket's own region."""
+
+LINKED_FOR = timedelta(hours=1)
+"""How long a link may be called."""
+
+_CONTENT_TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 
 _GZIP = zlib.MAX_WBITS | 16
 _GONE = {"NoSuchKey", "NoSuchVersion", "404"}
@@ -59,6 +72,56 @@ class Files:
         # hold the whole report, however long.
         joined: Any = io.BufferedReader(_Joined(self._each_piece(keys)), PIECE)
         self._client.upload_fileobj(joined, self._bucket, key)
+
+    def announced(self, org_id: str, announcement: Announcement, receipt: Receipt) -> Announced:
+        """Return the file that an organization announces, under a key that no other has."""
+        key = upload_key(org_id, announcement.wire, announcement.format, receipt.request_id)
+        drop = drop_of(self._bucket, key, version="")
+        assert drop is not None  # noqa: S101 - its key was just made
+        return Announced(drop, receipt.received_at, receipt.received_at + LINKED_FOR)
+
+    def upload_link(self, announced: Announced, announcement: Announcement) -> Link:
+        """Return a link to put the announced file by, once: no other length, type or content.
+
+        S3 refuses a call whose headers are not those that were signed.
+        """
+        told = {
+            "ContentLength": announcement.size,
+            "ContentType": _CONTENT_TYPES.get(announcement.format, "application/gzip"),
+            "IfNoneMatch": "*",
+        }
+        headers = {
+            "Content-Length": str(told["ContentLength"]),
+            "Content-Type": str(told["ContentType"]),
+            "If-None-Match": "*",
+        }
+        if announcement.sha256 is not None:
+            checksum = b64encode(bytes.fromhex(announcement.sha256)).decode()
+            told["ChecksumSHA256"] = headers["x-amz-checksum-sha256"] = checksum
+        url = self._link("put_object", announced.drop.key, **told)
+        return Link(url, headers, announced.expires_at)
+
+    def report_links(self, drop: Drop, now: datetime) -> dict[str, Link] | None:
+        """Return the links to an import's reports, or None where they are not written yet."""
+        summary = drop.report_key("summary.json")  # written last
+        try:
+            self._client.head_object(Bucket=self._bucket, Key=summary)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _GONE:
+                return None
+            raise
+        keys = {"summary": summary, "rejected": drop.report_key("rejected.jsonl")}
+        return {
+            name: Link(self._link("get_object", key), {}, now + LINKED_FOR)
+            for name, key in keys.items()
+        }
+
+    def _link(self, call: str, key: str, **told: Any) -> str:
+        return self._client.generate_presigned_url(
+            call,
+            Params={"Bucket": self._bucket, "Key": key, **told},
+            ExpiresIn=int(LINKED_FOR.total_seconds()),
+        )
 
     def _pieces(self, drop: Drop, start: int, end: int | None = None) -> Iterator[bytes]:
         """Read the object from an offset, up to another or a little further."""

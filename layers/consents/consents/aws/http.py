@@ -97,6 +97,15 @@ class Request:
             raise BodyTooLarge(self._max_bytes)
         return body
 
+    def path(self, name: str) -> str:
+        """Return a part of the path by the name that the route gives it."""
+        return str(self._event["pathParameters"][name])
+
+    def query(self, name: str) -> str | None:
+        """Return a parameter of the query, the last where it is repeated."""
+        parameters: Mapping[str, str] = self._event.get("queryStringParameters") or {}
+        return parameters.get(name)
+
     def time_left(self) -> float:
         """Return seconds until the work must be done: what comes after it may take its time."""
         keeping = LONGEST_CALL if self._sent_key is not None else 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from consents.aws.files import Files
+from consents.aws.files import CONFIG, Files
 from consents.aws.progress import Progress
 from consents.aws.queues import Queue, part_message
 from consents.aws.wiring import directory, dynamodb, ledger
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @cache
 def files() -> Files:
     """Return the objects of imports."""
-    return Files(boto3.client("s3"), os.environ["DROPS_BUCKET"])
+    return Files(boto3.client("s3", config=CONFIG), os.environ["DROPS_BUCKET"])
 
 
 @cache

@@ -1,25 +1,31 @@
 """How far imports are: one item an import, and one for each part that is done.
 
-Keys: `import_id` and `item`, which is `IMPORT` or `PART#{number}`.
+Keys: `import_id` and `item`, which is `IMPORT` or `PART#{number}`. The index `ByOrganization` has
+the imports of an organization by the instant at which each was announced or dropped.
 """
 
 import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from consents.aws.dynamodb import error_code
-from consents.domain.drop import Drop, drop_of
+from consents.domain.drop import Announced, Counts, Drop, Import, Place, drop_of
 from consents.domain.errors import Unavailable
 from consents.domain.record import timestamp
-from consents.imports import Counts, Import, Place
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+INDEX = "ByOrganization"
+
+KEPT_UNUSED = timedelta(days=1)
+"""How long an announced file is known after the last instant at which it could be uploaded."""
 
 _REJECTED = "rejected_"
 _PART = "PART#"
@@ -44,17 +50,37 @@ class Progress:
         self._table = table
         self._sleep = sleep
 
+    def announce(self, announced: Announced) -> None:
+        """Keep an import whose file is to come; it is forgotten again if none does."""
+        drop = announced.drop
+        self._update(
+            drop.import_id,
+            "SET #org_id = :org_id, #bucket = :bucket, #key = :key, #listed_as = :listed_as, "
+            "#announced_at = :now, #expires_at = :expires_at, #expiration = :expiration",
+            "attribute_not_exists(#announced_at)",  # it is there: the first try's answer was lost
+            org_id=drop.org_id,
+            bucket=drop.bucket,
+            key=drop.key,
+            listed_as=_listed_as(drop, announced.announced_at),
+            now=timestamp(announced.announced_at),
+            expires_at=timestamp(announced.expires_at),
+            expiration=int((announced.expires_at + KEPT_UNUSED).timestamp()),
+        )
+
     def begin(self, drop: Drop, now: datetime) -> Import:
         """Return the import of a drop, which begins now if it has not yet."""
         self._update(
             drop.import_id,
             "SET #org_id = :org_id, #bucket = :bucket, #key = :key, #version = :version, "
-            "#started_at = :now, #parts_done = :zero, #accepted = :zero, #duplicates = :zero",
+            "#listed_as = if_not_exists(#listed_as, :listed_as), "
+            "#started_at = :now, #parts_done = :zero, #accepted = :zero, #duplicates = :zero "
+            "REMOVE #expiration",
             "attribute_not_exists(#started_at)",  # a second delivery finds the first one's import
             org_id=drop.org_id,
             bucket=drop.bucket,
             key=drop.key,
             version=drop.version,
+            listed_as=_listed_as(drop, now),
             now=timestamp(now),
             zero=0,
         )
@@ -66,6 +92,34 @@ class Progress:
             TableName=self._table, Key=_key(import_id, "IMPORT"), ConsistentRead=True
         )
         return _import(answer["Item"])
+
+    def find(self, import_id: str) -> Announced | Import | None:
+        """Return an import as it is, or None if nobody announced or began it."""
+        key = _key(import_id, "IMPORT")
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return _found(answer["Item"]) if "Item" in answer else None
+
+    def of_organization(
+        self, org_id: str, limit: int, after: str | None = None
+    ) -> tuple[list[Announced | Import], str | None]:
+        """Return some imports of an organization, newest first, and where a next call goes on.
+
+        Read from an index, which knows of a change a moment later.
+        """
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=INDEX,
+            KeyConditionExpression="org_id = :org_id"
+            + (" AND listed_as < :after" if after else ""),
+            ExpressionAttributeValues=_values(
+                {"org_id": org_id} | ({"after": after} if after else {})
+            ),
+            PaginationConfig={"PageSize": limit + 1},
+            ScanIndexForward=False,
+        )
+        found = list(islice((item for page in pages for item in page["Items"]), limit + 1))
+        following = found[limit - 1]["listed_as"]["S"] if len(found) > limit else None
+        return [_found(item) for item in found[:limit]], following
 
     def is_done(self, import_id: str, part: int) -> bool:
         """Tell whether a part's counts are added."""
@@ -138,7 +192,7 @@ class Progress:
 
     def _update(self, import_id: str, update: str, condition: str, **values: str | int) -> None:
         """Update an import where a condition holds; where it does not, another was before us."""
-        names = re.findall(r"#(\w+)", update + condition)
+        names = re.findall(r"#(\w+)", f"{update} {condition}")
         self._write(
             lambda: self._client.update_item(
                 TableName=self._table,
@@ -177,6 +231,11 @@ def _key(import_id: str, item: str) -> dict[str, Any]:
     return {"import_id": {"S": import_id}, "item": {"S": item}}
 
 
+def _listed_as(drop: Drop, at: datetime) -> str:
+    """Return the place of an import among its organization's: its instant, and a tie-breaker."""
+    return f"{timestamp(at)} {drop.import_id}"
+
+
 def _part(number: int) -> str:
     return f"{_PART}{number:08}"
 
@@ -188,19 +247,31 @@ def _values(values: Mapping[str, str | int]) -> dict[str, Any]:
     }
 
 
+def _found(item: Mapping[str, Any]) -> Announced | Import:
+    if "started_at" in item:
+        return _import(item)
+    announced_at, expires_at = (item[name]["S"] for name in ("announced_at", "expires_at"))
+    drop = _drop(item["bucket"]["S"], item["key"]["S"], "")
+    return Announced(drop, datetime.fromisoformat(announced_at), datetime.fromisoformat(expires_at))
+
+
+def _drop(bucket: str, key: str, version: str) -> Drop:
+    drop = drop_of(bucket, key, version)
+    if drop is None:
+        raise ValueError("the table holds an import of what is no drop")
+    return drop
+
+
 def _import(item: Mapping[str, Any]) -> Import:
     texts = {name: value["S"] for name, value in item.items() if "S" in value}
     numbers = {name: int(value["N"]) for name, value in item.items() if "N" in value}
-    drop = drop_of(texts["bucket"], texts["key"], texts["version"])
-    if drop is None:
-        raise ValueError("the table holds an import of what is no drop")
     header = json.loads(texts.get("csv_header", "null"))
     place = [
         numbers[name] for name in ("place_part", "place_offset", "place_row") if name in numbers
     ]
     finished_at = texts.get("finished_at")
     return Import(
-        drop=drop,
+        drop=_drop(texts["bucket"], texts["key"], texts["version"]),
         started_at=datetime.fromisoformat(texts["started_at"]),
         header=None if header is None else tuple(header),
         place=Place(*place),

@@ -16,8 +16,8 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from consents.aws.dynamodb import error_code
-from consents.domain.drop import Drop, drop_of
-from consents.imports import Part, Place
+from consents.domain.drop import Drop, Place, drop_of
+from consents.imports import Part
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, NotRequired, TypedDict, get_args
 
-import orjson
 from pydantic import AfterValidator, TypeAdapter, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
 
@@ -231,7 +230,7 @@ def render_batch(outcomes: Sequence[Outcome]) -> Answer:
         for index, outcome in enumerate(outcomes)
         if outcome is not Stored.ACCEPTED
     ]
-    body = _json({"accepted": len(outcomes) - len(rejected), "rejected": rejected})
+    body = json_text.indented({"accepted": len(outcomes) - len(rejected), "rejected": rejected})
     return Answer(200, body, final=Stored.UNAVAILABLE not in outcomes)
 
 
@@ -255,7 +254,7 @@ def render_single(consent_id: str, record: ConsentRecord, *, already_opted_in: b
         "agreement_text_hash": record.evidence["agreement_text_hash"],
         "already_opted_in": already_opted_in,
     }
-    return Answer(201, _json(answer))
+    return Answer(201, json_text.indented(answer))
 
 
 def render_refusal(refused: errors.Refused, request_id: str) -> Answer:
@@ -268,9 +267,4 @@ def render_refusal(refused: errors.Refused, request_id: str) -> Answer:
     }
     if isinstance(refused, errors.Invalid):
         error["details"] = refused.details
-    return Answer(status, _json({"success": False, "error": error}))
-
-
-def _json(value: Any) -> bytes:
-    """Return JSON in the layout this wire publishes its answers in: two spaces a level."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    return Answer(status, json_text.indented({"success": False, "error": error}))

@@ -25,6 +25,11 @@ def parse(text: bytes | str) -> Any:
         return _parse_slowly(text)
 
 
+def indented(value: Any) -> bytes:
+    """Return JSON with two spaces a level, as the attested wire publishes its answers."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2)
+
+
 def _parse_slowly(text: bytes | str) -> Any:
     try:
         decoded = text if isinstance(text, str) else text.decode()
