@@ -321,6 +321,8 @@ UNREADABLE = {
     "empty csv": ("attested/a.csv", b"", "the header must name one of phone_number_id, "),
     "blank header": ("attested/a.csv", b"\n\n", "the header must name one of phone_number_id, "),
     "unknown columns": ("bulk-consents/a.csv", b"a,b\n1,2\n", "the header must name one of "),
+    "utf-16": ("attested/a.jsonl", '{"a": 1}\n'.encode("utf-16"), "must be UTF-8, and none of "),
+    "a spreadsheet": ("attested/a.jsonl.gz", gzip.compress(b"PK\3\4\0\0"), "must be UTF-8"),
     "not utf-8": ("attested/a.csv", b"\xff\xfeopted_in\n", "the header must be UTF-8"),
     "twice": ("attested/a.csv", b"opted_in,opted_in\n", "the header must name opted_in once"),
     "long header": ("attested/a.csv", TOO_LONG, "the header must end, all quotes closed, within"),
@@ -810,6 +812,30 @@ def test_a_file_that_cannot_be_planned_is_given_up_and_fails(
     assert run("plan_import", sqs_event(created(drop))) == []  # no later plan changes it
     assert drops.reason(drop) == "the file could not be read to its end"
     assert parts_of(drops) == []
+
+
+def test_giving_up_on_a_part_of_no_import_makes_none(drops: Drops) -> None:
+    event = event_of("import_part.unknown_import")
+    import_id = json.loads(event["Records"][0]["body"])["import_id"]
+
+    assert run("fail_import", event) == [event["Records"][0]["messageId"]]
+    assert import_wiring.progress().find(import_id) is None
+    assert list(drops.receive("DEAD_LETTER_QUEUE")) == []
+
+
+def test_a_message_that_fails_is_logged_with_the_places_it_came_from_and_nothing_of_its_text(
+    logged: io.StringIO,
+) -> None:
+    assert run("import_part", sqs_event('{"import_id": "secret", "place": 1}')) == ["m0"]
+
+    (line,) = [json.loads(line) for line in logged.getvalue().splitlines()]
+    assert (line["message"], line["error"], line["message_id"]) == (
+        "message failed",
+        "TypeError",
+        "m0",
+    )
+    assert any("queues.py" in frame and "part_of" in frame for frame in line["frames"])
+    assert "secret" not in logged.getvalue()
 
 
 def test_giving_up_on_a_message_of_an_import_that_has_ended_changes_nothing(

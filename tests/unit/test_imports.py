@@ -482,6 +482,7 @@ HEADERS = {
     "unknown": (b"a,b\n", "the header must name one of correlation_id, "),
     "latin-1": (b"status,\xfc\n", "the header must be UTF-8"),
     "open quote": (b'status,"a\n', "the header must be CSV, all quotes closed or doubled"),
+    "utf-16": (HEADER.decode().encode("utf-16-le"), "the header must be UTF-8"),
 }
 
 
@@ -491,6 +492,33 @@ def test_a_file_without_a_header_fails(content: bytes, reason: str) -> None:
 
     assert failed(world).startswith(reason)
     assert totals(world) == (0, 0, 0)
+
+
+UMLAUT = {"note": "M\u00fcnchen"}
+TEXT = json.dumps(item(1) | UMLAUT, ensure_ascii=False) + "\n"
+ENCODINGS = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be", "latin-1"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_json_lines_that_are_not_utf_8_throughout_fail(encoding: str) -> None:
+    world = imported((TEXT * 2500).encode(encoding))
+
+    assert failed(world) == "must be UTF-8, and none of its first rows is"
+    assert totals(world) == (0, 0, 0)
+    assert world.parts == {}
+
+
+@pytest.mark.parametrize("bad", [b"\xff\xfe{}\n", b"{}\0\n", TEXT.encode("latin-1")])
+def test_rows_that_are_not_utf_8_are_refused_where_another_is(bad: bytes) -> None:
+    world = imported(b"\n" + bad + TOO_LONG + bad * 2500 + jsonl(item(2)) + bad)
+
+    assert totals(world) == (1, 0, 2503)
+    assert world.rejected[0]["row"] == 2
+
+
+@pytest.mark.parametrize("content", [b"\n \n", TOO_LONG])
+def test_a_file_without_a_line_to_judge_by_is_imported(content: bytes) -> None:
+    assert imported(content).summary["state"] == "completed"
 
 
 @pytest.mark.parametrize("point", range(1, 40))

@@ -31,8 +31,8 @@ PARTS_PER_CHECKPOINT = 10
 class Part:
     """Some rows of a file: those from a place up to, not including, the offset `end`.
 
-    `content` is there only while a part of a compressed file is cut. A part that is `too_long` is
-    one row that no rule can read.
+    `content` is there only while a part is cut. A part that is `too_long` is one row that no rule
+    can read.
     """
 
     place: Place
@@ -65,7 +65,7 @@ class Progress(Protocol):
         """Return the import of a drop, which begins now if it has not yet."""
 
     def get(self, import_id: str) -> Import:
-        """Return an import as it is."""
+        """Return an import that has begun, as it is."""
 
     def is_done(self, import_id: str, part: int) -> bool:
         """Tell whether a part's counts are added."""
@@ -162,6 +162,8 @@ class Planner:
             # Before any part is sent: a worker may be faster than our next line.
             self.progress.checkpoint(replace(begun, place=place, header=header))
         for parts in batched(cut(records, place), PARTS_PER_CHECKPOINT, strict=False):
+            if place == Place():  # not so for a CSV, which has shown its header
+                rows.check_encoding(part.content for part in parts if not part.too_long)
             if drop.is_gzip:
                 for part in parts:
                     self.files.write(drop.part_key(part.place.part), part.content)

@@ -1,5 +1,7 @@
 """How long a call to DynamoDB may take, which of its errors pass, and how one is named in a log."""
 
+import traceback
+
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -51,3 +53,9 @@ def error_code(error: Exception) -> str:
     if isinstance(error, ClientError):
         return error.response.get("Error", {}).get("Code", "Unknown")
     return type(error).__name__
+
+
+def frames(error: Exception) -> list[str]:
+    """Return where an error came from, without its text, which may repeat what a client sent."""
+    traced = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traced]

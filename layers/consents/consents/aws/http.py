@@ -3,7 +3,6 @@
 import base64
 import re
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ulid import ULID
 
 from consents.aws.directory import Directory, Organization
-from consents.aws.dynamodb import LONGEST_CALL, error_code, is_transient
+from consents.aws.dynamodb import LONGEST_CALL, error_code, frames, is_transient
 from consents.aws.idempotency import Claim, Idempotency
 from consents.aws.rate_limits import RateLimits
 from consents.domain.errors import (
@@ -221,10 +220,10 @@ def _answered(wire: Wire, answer: Callable[[], Answer], receipt: Receipt) -> Ans
     except Refused as refused:
         return _refusal(wire, refused, receipt)
     except (BotoCoreError, ClientError) as error:
-        log.error("storage failed", code=error_code(error), frames=_frames(error))
+        log.error("storage failed", code=error_code(error), frames=frames(error))
         return _refusal(wire, Unavailable() if is_transient(error) else Internal(), receipt)
     except Exception as error:  # noqa: BLE001 - the last door before the caller
-        log.error("unexpected", error=type(error).__name__, frames=_frames(error))
+        log.error("unexpected", error=type(error).__name__, frames=frames(error))
         return _refusal(wire, Internal(), receipt)
 
 
@@ -233,12 +232,6 @@ def _refusal(wire: Wire, refused: Refused, receipt: Receipt) -> Answer:
     if refused.retry_after is None:
         return answer
     return replace(answer, headers={**answer.headers, "Retry-After": str(refused.retry_after)})
-
-
-def _frames(error: Exception) -> list[str]:
-    """Return where an error came from, without its text, which may repeat what a client sent."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _rate_limit_headers(request: Request, rate_limits: RateLimits) -> dict[str, str]:

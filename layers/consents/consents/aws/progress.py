@@ -87,11 +87,11 @@ class Progress:
         return self.get(drop.import_id)
 
     def get(self, import_id: str) -> Import:
-        """Return an import as it is."""
-        answer = self._client.get_item(
-            TableName=self._table, Key=_key(import_id, "IMPORT"), ConsistentRead=True
-        )
-        return _import(answer["Item"])
+        """Return an import that has begun, as it is."""
+        found = self.find(import_id)
+        if not isinstance(found, Import):
+            raise LookupError("there is no such import")
+        return found
 
     def find(self, import_id: str) -> Announced | Import | None:
         """Return an import as it is, or None if nobody announced or began it."""
@@ -187,7 +187,9 @@ class Progress:
         told = {"outcome": outcome, "finished_at": timestamp(now)}
         told |= {"reason": reason} if reason else {}
         update = "SET " + ", ".join(f"#{name} = :{name}" for name in told)
-        self._update(import_id, update, "attribute_not_exists(#outcome)", **told)
+        # Without the first, a message that names no import of ours would make half of one.
+        begun_only = "attribute_exists(#started_at) AND attribute_not_exists(#outcome)"
+        self._update(import_id, update, begun_only, **told)
         return self.get(import_id)
 
     def _update(self, import_id: str, update: str, condition: str, **values: str | int) -> None:

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from consents.aws.dynamodb import error_code
+from consents.aws.dynamodb import error_code, frames
 from consents.domain.drop import Drop, Place, drop_of
 from consents.imports import Part
 
@@ -82,7 +82,12 @@ def each_message(
         try:
             handle(record.body.encode())
         except Exception as error:
-            log.error("message failed", error=error_code(error), message_id=record.message_id)
+            log.error(
+                "message failed",
+                error=error_code(error),
+                frames=frames(error),
+                message_id=record.message_id,
+            )
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

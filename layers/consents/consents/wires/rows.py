@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from consents.domain.errors import MalformedBody
@@ -24,7 +25,7 @@ csv.field_size_limit(MAX_ROW_BYTES)
 
 
 class UnreadableFile(Exception):
-    """A file has no header that names its columns; the text says what a header must be."""
+    """A file cannot be read at all; the text says what it must be."""
 
 
 class UnreadableRow(Exception):
@@ -105,12 +106,34 @@ def is_blank(content: bytes | None) -> bool:
     return content is not None and not content.removeprefix(_BOM).strip()
 
 
+def check_encoding(beginning: Iterable[bytes]) -> None:
+    """Raise `UnreadableFile` if no line of the beginning of a file, in pieces, is text in UTF-8.
+
+    So it is in UTF-16, which has a NUL in every line, in a spreadsheet under a wrong name, and
+    where each row has a letter in an older encoding. If one line is, the others are bad rows.
+    """
+    lines = (line for piece in beginning for line in piece.split(b"\n") if not is_blank(line))
+    first = next(lines, None)
+    if first is not None and not any(map(_is_text, chain([first], lines))):
+        raise UnreadableFile("must be UTF-8, and none of its first rows is")
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in line
+
+
 def header(content: bytes | None, columns: Collection[str]) -> tuple[str | None, ...]:
     """Return the names in the header of a CSV in file order, None for one not in `columns`.
 
     Raises:
         UnreadableFile: not UTF-8, not CSV, empty, none of `columns`, or one of them twice.
     """
+    if content is not None and not _is_text(content):
+        raise UnreadableFile("the header must be UTF-8")
     try:
         cells = _cells(content)
     except UnreadableRow as unreadable:
