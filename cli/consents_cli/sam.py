@@ -66,6 +66,7 @@ def deploy(files: LocalFiles, endpoint_url: str) -> None:
         LOCAL_NAME,
         "--parameter-overrides",
         f"Architecture={architecture}",
+        "LocalEngine=yes",
         "--no-confirm-changeset",
         "--no-progressbar",
     )

@@ -176,7 +176,7 @@ WITHOUT_KEY: frozenset[type[errors.Refused]] = frozenset(
     {errors.KeyReused, errors.InProgress, errors.InvalidIdempotencyKey, errors.RateLimited}
 )
 WITHOUT_BODY: frozenset[type[errors.Refused]] = frozenset(
-    {errors.BodyTooLarge, errors.MalformedBody, errors.UnsupportedMediaType}
+    {errors.BodyTooLarge, errors.BrokenGzip, errors.MalformedBody, errors.UnsupportedMediaType}
 )
 COMPLETED = {
     "parts": 1,
@@ -275,6 +275,7 @@ def refusals_of_any_body(route: Route) -> dict[str, errors.Refused]:
         "missing_scope": errors.MissingScope(),
         "plan_required": errors.PlanRequired(),
         "too_large": errors.BodyTooLarge(route.max_bytes),
+        "broken_gzip": errors.BrokenGzip("must be gzip, and whole: its end is missing"),
         "unsupported_media_type": errors.UnsupportedMediaType(),
         "invalid_idempotency_key": errors.InvalidIdempotencyKey(),
         "key_reused": errors.KeyReused(),

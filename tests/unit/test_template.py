@@ -151,6 +151,13 @@ def test_every_permission_is_an_allowance_on_a_named_resource() -> None:
     assert not any("*" in str(each["Action"]) for each in statements)
 
 
+def test_compressed_bodies_arrive_as_the_bytes_they_are() -> None:
+    """CloudFormation wants the slash of a media type escaped, as in a JSON pointer."""
+    (media_type,) = RESOURCES["Api"]["Properties"]["BinaryMediaTypes"]
+
+    assert media_type == {"Fn::If": ["OnLocalEngine", "application/gzip", "application~1gzip"]}
+
+
 def test_dropped_files_are_private_encrypted_versioned_and_sent_over_tls_alone() -> None:
     bucket = RESOURCES["DropsBucket"]["Properties"]
     (deny,) = RESOURCES["DropsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]

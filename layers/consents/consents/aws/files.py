@@ -1,7 +1,6 @@
 """The objects of an import, in S3: the drop itself, the parts of a compressed one, the reports."""
 
 import io
-import zlib
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -11,8 +10,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from consents.domain.drop import Announced, Drop, drop_of, upload_key
+from consents.domain.errors import BrokenGzip
 from consents.domain.record import Receipt
 from consents.imports import Part
+from consents.wires import gzipped
 from consents.wires.imports import Announcement, Link
 from consents.wires.rows import UnreadableFile
 
@@ -33,7 +34,6 @@ LINKED_FOR = timedelta(hours=1)
 
 _CONTENT_TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 
-_GZIP = zlib.MAX_WBITS | 16
 _GONE = {"NoSuchKey", "NoSuchVersion", "404"}
 
 
@@ -179,25 +179,15 @@ def gunzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
     Raises:
         UnreadableFile: not gzip, cut off, or of more than `MOST_BYTES`.
     """
-    member, total = zlib.decompressobj(_GZIP), 0
-    started = False
-    for piece in pieces:
-        while piece:
-            if member.eof:
-                member = zlib.decompressobj(_GZIP)
-            try:
-                content = member.decompress(piece, PIECE)
-            except zlib.error:
-                raise UnreadableFile("must be gzip") from None
-            started = True
-            piece = member.unused_data if member.eof else member.unconsumed_tail
+    total = 0
+    try:
+        for content in gzipped.inflated(pieces):
             total += len(content)
             if total > MOST_BYTES:
                 raise UnreadableFile(f"must hold at most {MOST_BYTES} bytes")
-            if content:
-                yield content
-    if not started or not member.eof:
-        raise UnreadableFile("must be gzip, and whole: its end is missing")
+            yield content
+    except BrokenGzip as broken:
+        raise UnreadableFile(broken.reason) from None
 
 
 def _between(start: int, end: int | None, pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -28,12 +28,15 @@ from consents.domain.errors import (
 )
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import WINDOW_SECONDS, Level
+from consents.wires import gzipped
 from consents.wires.answer import Answer
 
 ANSWERING_TIME = 0.5
 """Seconds of an invocation kept back for writing the answer."""
 
 LONGEST_IDEMPOTENCY_KEY = 255
+
+_GZIP_TYPE = re.compile(r"application/gzip\s*(?:;|$)", re.IGNORECASE)
 
 log = Logger()
 
@@ -77,7 +80,7 @@ class Request:
     ) -> None:
         self.organization = organization
         self.receipt = receipt
-        self.content_type = header(event, "content-type")
+        self.content_type = _content_type(event)
         self.level: Level | None = None
         """The level of the organization's bucket, once it was drawn on."""
         self._sent_key = header(event, "idempotency-key")
@@ -88,10 +91,12 @@ class Request:
 
     @cached_property
     def body(self) -> bytes:
-        """The decoded body, or a `BodyTooLarge`."""
+        """The decoded body, inflated if it is gzip; or a `BodyTooLarge` or a `BrokenGzip`."""
         text: str = self._event.get("body") or ""
         encoded = self._event.get("isBase64Encoded", False)
         body = base64.b64decode(text) if encoded else text.encode(errors="surrogatepass")
+        if body.startswith(gzipped.MAGIC):
+            return gzipped.inflate(body, self._max_bytes)
         if len(body) > self._max_bytes:
             raise BodyTooLarge(self._max_bytes)
         return body
@@ -212,6 +217,12 @@ def header(event: Event, name: str) -> str | None:
     """Return a header by its name in lower case, whatever case it was sent in."""
     headers: Mapping[str, str] = event.get("headers") or {}
     return next((value for key, value in headers.items() if key.lower() == name), None)
+
+
+def _content_type(event: Event) -> str | None:
+    """Return the type of the body, None where it was not sent or tells only that it is gzip."""
+    sent = header(event, "content-type")
+    return None if sent and _GZIP_TYPE.match(sent.strip()) else sent
 
 
 def _answered(wire: Wire, answer: Callable[[], Answer], receipt: Receipt) -> Answer:

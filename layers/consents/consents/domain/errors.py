@@ -6,6 +6,7 @@ Refused
 ├── PlanRequired          the organization's plan does not include capture
 ├── NotFound              no such route, or nothing of this organization by that name
 ├── BodyTooLarge          more bytes, decoded, than the route takes
+├── BrokenGzip            a gzip body that cannot be decompressed to its end
 ├── UnsupportedMediaType  the content type is not the wire's
 ├── MalformedBody         the body cannot be parsed
 ├── Invalid               parsed, but against the rules; carries every fault
@@ -52,6 +53,15 @@ class BodyTooLarge(Refused):
         """`limit` is in bytes."""
         super().__init__()
         self.limit = limit
+
+
+class BrokenGzip(Refused):
+    """What begins as gzip is not gzip from its first byte to its last."""
+
+    def __init__(self, reason: str) -> None:
+        """`reason` says what it must be, and nothing of what it is."""
+        super().__init__()
+        self.reason = reason
 
 
 class UnsupportedMediaType(Refused):

@@ -30,6 +30,7 @@ REFUSALS: Mapping[type[errors.Refused], tuple[int, str, str]] = {
     ),
     errors.NotFound: (404, "NOT_FOUND", "not found"),
     errors.BodyTooLarge: (413, "PAYLOAD_TOO_LARGE", "the body must be at most {limit} bytes"),
+    errors.BrokenGzip: (400, "INVALID_INPUT", "the body {reason}"),
     errors.UnsupportedMediaType: (
         415,
         "UNSUPPORTED_MEDIA_TYPE",

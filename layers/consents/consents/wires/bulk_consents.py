@@ -27,6 +27,7 @@ REFUSALS: Mapping[type[errors.Refused], tuple[int, int, str]] = {
     errors.PlanRequired: (403, 20403, "Forbidden: the plan does not include consent capture"),
     errors.NotFound: (404, 20404, "The requested resource was not found"),
     errors.BodyTooLarge: (413, 20001, "The post body must be at most {limit} bytes"),
+    errors.BrokenGzip: (400, 20001, "The post body {reason}"),
     errors.Invalid: (400, 20001, "{details[Items]}"),
     errors.InvalidIdempotencyKey: (400, 20001, "Idempotency-Key {details[Idempotency-Key]}"),
     errors.KeyReused: (422, 20001, "The Idempotency-Key was used before with another body"),
