@@ -15,12 +15,13 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock
+.PHONY: help install run test check checkov format lock
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
 	@echo "make test             run every test"
 	@echo "make check            format, lint, types, import contracts, template, lock, tests"
+	@echo "make checkov          checkov on the template; downloads it the first time"
 	@echo "make format           put the code into the one layout"
 	@echo "make lock             lock the dependencies, and export those of the layer"
 	@echo "make install          prepare .venv, with the consents command in it"
@@ -49,6 +50,9 @@ check: install
 	AWS_DEFAULT_REGION=us-east-1 $(VENV)/sam validate --lint
 	$(UV) $(EXPORT) | diff - $(REQUIREMENTS)
 	$(VENV)/python -m pytest
+
+checkov: install
+	$(UV) tool run checkov@3.3.30 --config-file .checkov.yaml
 
 format: install
 	$(VENV)/ruff format
