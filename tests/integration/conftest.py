@@ -42,6 +42,7 @@ def template() -> dict[str, Any]:
 def engine(template: dict[str, Any]) -> Iterator[None]:
     """A MiniStack with the template's tables; the environment of this process points to it."""
     port = free_port()
+    deployed = template["Globals"]["Function"]["Environment"]["Variables"]
     environment = {
         "ALLOWED_ORIGIN": "https://app.example.com",
         "AWS_ACCESS_KEY_ID": "test",
@@ -58,6 +59,8 @@ def engine(template: dict[str, Any]) -> Iterator[None]:
         "LEDGER_TABLE": "LedgerTable",
         "PART_QUEUE": _queue_url(port, "PartQueue"),
         "PEPPER_SECRET": "Pepper",
+        "POWERTOOLS_METRICS_NAMESPACE": deployed["POWERTOOLS_METRICS_NAMESPACE"],
+        "POWERTOOLS_SERVICE_NAME": "consent-ledger",
         "PLAN_QUEUE": _queue_url(port, "PlanQueue"),
         "RATE_LIMITS_TABLE": "RateLimitsTable",
         "SERVICES": SERVICES,
@@ -304,6 +307,19 @@ def logged(engine: None) -> Iterator[StringIO]:
     before = handler.setStream(stream)
     yield stream
     handler.setStream(before or sys.stdout)
+
+
+type Metrics = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def metrics(engine: None, capsys: pytest.CaptureFixture[str]) -> Metrics:
+    """Return the metrics that the handlers wrote since they were last asked for."""
+
+    def metrics() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return metrics
 
 
 @pytest.fixture

@@ -129,8 +129,8 @@ class Planner:
     refusal: Callable[[Drop], str | None]
     """Tells why an organization may not import, if it may not."""
 
-    def plan(self, drop: Drop, now: datetime, time_left: Callable[[], bool]) -> bool:
-        """Cut a file from where it was left, and tell whether it is cut to its end.
+    def plan(self, drop: Drop, now: datetime, time_left: Callable[[], bool]) -> Import | None:
+        """Cut a file from where it was left, and return its import; None if it is not at its end.
 
         Args:
             time_left: whether there is time for some more parts.
@@ -145,10 +145,9 @@ class Planner:
                 self.progress.end(drop.import_id, FAILED, str(unreadable), now)
             else:
                 if last is None:
-                    return False
+                    return None
                 self.progress.cut(drop.import_id, last.part - 1)
-        finish(drop.import_id, self.progress, self.files, now)
-        return True
+        return finish(drop.import_id, self.progress, self.files, now)
 
     def _cut(self, begun: Import, time_left: Callable[[], bool]) -> Place | None:
         """Return the place after the last part, or None if time was up before."""
@@ -217,25 +216,29 @@ class Worker:
 
     def import_part(
         self, import_id: str, part: Part, now: datetime, time_left: Callable[[], float]
-    ) -> None:
+    ) -> Counts | None:
         """Store a part's rows, write those it refuses, and count them; once, however often called.
+
+        Returns what became of the rows, or None where they were counted before.
 
         Raises:
             RowsNotStored: some rows could not be stored.
         """
         begun = self.progress.get(import_id)
-        number = part.place.part
+        number, counts = part.place.part, None
         if not self.progress.is_done(import_id, number):
             if begun.outcome is not None:
-                return  # ended without this part, and reported by who ended it
+                return None  # ended without this part, and reported by who ended it
             read = self._read(begun, part)
             refused = [row for row in read if isinstance(row.result, Rejected)]
             stored = self._store(begun, read, time_left)
             if refused:
                 lines = b"".join(_line(begun.drop.wire, row) for row in refused)
                 self.files.write(begun.drop.rejected_key(number), lines)
-            self.progress.add(import_id, number, _counts(refused, stored))
+            counts = _counts(refused, stored)
+            self.progress.add(import_id, number, counts)
         finish(import_id, self.progress, self.files, now)
+        return counts
 
     def _read(self, begun: Import, part: Part) -> list[Row]:
         drop, now = begun.drop, begun.started_at
@@ -319,16 +322,17 @@ def fail(import_id: str, reason: str, progress: Progress, files: Files, now: dat
     finish(import_id, progress, files, now)
 
 
-def finish(import_id: str, progress: Progress, files: Files, now: datetime) -> None:
+def finish(import_id: str, progress: Progress, files: Files, now: datetime) -> Import:
     """Report an import that is at its end; the same report however often it is written."""
     reached = progress.get(import_id)
     if reached.outcome is None and reached.parts is not None:
         if reached.parts_done < reached.parts:
-            return
+            return reached
         reached = progress.end(import_id, COMPLETED, None, now)
     if reached.outcome is None:
-        return
+        return reached
     drop = reached.drop
     keys = map(drop.rejected_key, progress.refused_parts(import_id))
     files.join(keys, drop.report_key("rejected.jsonl"))
     files.write(drop.report_key("summary.json"), render_summary(reached))
+    return reached

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from ulid import ULID
 
+from consents.aws import telemetry
 from consents.aws.directory import Directory, Organization
 from consents.aws.dynamodb import LONGEST_CALL, error_code, frames, is_transient
 from consents.aws.idempotency import Claim, Idempotency
@@ -26,6 +27,7 @@ from consents.domain.errors import (
     Refused,
     Unavailable,
 )
+from consents.domain.outcome import Outcome, Rejected, Stored
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import WINDOW_SECONDS, Level
 from consents.wires import gzipped
@@ -83,6 +85,8 @@ class Request:
         self.content_type = _content_type(event)
         self.level: Level | None = None
         """The level of the organization's bucket, once it was drawn on."""
+        self.records = 0
+        """How many records the call has, once they are counted."""
         self._sent_key = header(event, "idempotency-key")
         self._event = event
         self._context = context
@@ -126,6 +130,8 @@ class Request:
     def spend(self, records: int) -> None:
         """Draw records from the organization's bucket, or raise `RateLimited`."""
         caller = self.organization
+        self.records = records
+        log.append_keys(records=records)
         try:
             self.level = self._stores.rate_limits.spend(
                 caller.org_id, records, caller.records_per_minute, self.receipt
@@ -152,10 +158,15 @@ def endpoint(
 
     def decorate(handle: Callable[[Request], Answer]) -> Handler:
         def answer(event: Event, context: Context, receipt: Receipt) -> Answer:
+            started = time.perf_counter()
             if event["httpMethod"] == "OPTIONS":
                 return Answer(204, b"")
             secret = wire.secret(header(event, "authorization") or "")
             caller = stores.directory.authenticate(secret, receipt.received_at)
+            log.append_keys(
+                organization=caller.organization.org_id,
+                authenticated_after=telemetry.milliseconds_since(started),
+            )
             request = Request(
                 event, context, caller.organization, receipt, max_bytes=max_bytes, stores=stores
             )
@@ -166,7 +177,11 @@ def endpoint(
 
             answered = _answered(wire, admitted, receipt)
             limits = _rate_limit_headers(request, stores.rate_limits)
-            return replace(answered, headers={**answered.headers, **limits})
+            return replace(
+                answered,
+                headers={**answered.headers, **limits},
+                outcomes=answered.outcomes or _refused_together(answered, request.records),
+            )
 
         @wraps(handle)
         def handler(event: Event, context: Context) -> Response:
@@ -187,14 +202,10 @@ def respond(
     started = time.perf_counter()
     now = datetime.now(UTC)
     receipt = Receipt(now, str(ULID.from_datetime(now)))
+    log.clear_state()
     log.append_keys(request_id=receipt.request_id)
     answered = _answered(wire, lambda: answer(receipt), receipt)
-    log.info(
-        "answered",
-        route=route(event),
-        status=answered.status,
-        milliseconds=round((time.perf_counter() - started) * 1000, 1),
-    )
+    telemetry.report_request(route(event), answered, telemetry.milliseconds_since(started))
     return {
         "statusCode": answered.status,
         "headers": {
@@ -243,6 +254,15 @@ def _refusal(wire: Wire, refused: Refused, receipt: Receipt) -> Answer:
     if refused.retry_after is None:
         return answer
     return replace(answer, headers={**answer.headers, "Retry-After": str(refused.retry_after)})
+
+
+def _refused_together(answered: Answer, records: int) -> list[Outcome]:
+    """Return what became of the records of a call that was refused when it had paid for them."""
+    if answered.status == 503:
+        return [Stored.UNAVAILABLE] * records
+    if answered.status in {404, 422}:  # a single record, refused for its faults
+        return [Rejected(str(answered.code), ())] * records
+    return []
 
 
 def _rate_limit_headers(request: Request, rate_limits: RateLimits) -> dict[str, str]:

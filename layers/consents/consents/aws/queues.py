@@ -1,6 +1,7 @@
 """Messages of imports: S3's events in, parts out, and what a queue gave up on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from consents.aws import telemetry
 from consents.aws.dynamodb import error_code, frames
 from consents.domain.drop import Drop, Place, drop_of
 from consents.imports import Part
@@ -26,6 +28,8 @@ MESSAGES_PER_CALL = 10
 """The most that one SendMessageBatch takes."""
 
 log = Logger()
+
+type Told = tuple[str, Mapping[str, Any]]
 
 
 class Queue:
@@ -74,13 +78,20 @@ def drops_of(message: bytes) -> Iterator[Drop]:
 
 
 def each_message(
-    event: Mapping[str, Any], context: LambdaContext, handle: Callable[[bytes], None]
+    event: Mapping[str, Any], context: LambdaContext, handle: Callable[[bytes], Iterable[Told]]
 ) -> Any:
-    """Handle each message of an SQS event by itself; only those that fail come again."""
+    """Handle each message of an SQS event by itself; only those that fail come again.
+
+    What the handling tells is a line in the log each: its name, and facts without a word of what
+    was dropped.
+    """
 
     def handled(record: Any) -> None:
+        started, new = time.perf_counter(), telemetry.is_cold_start()
         try:
-            handle(record.body.encode())
+            for name, facts in handle(record.body.encode()):
+                passed = telemetry.milliseconds_since(started)
+                log.info(name, **facts, cold_start=new, milliseconds=passed)
         except Exception as error:
             log.error(
                 "message failed",

@@ -232,7 +232,7 @@ def render_batch(outcomes: Sequence[Outcome]) -> Answer:
         if outcome is not Stored.ACCEPTED
     ]
     body = json_text.indented({"accepted": len(outcomes) - len(rejected), "rejected": rejected})
-    return Answer(200, body, final=Stored.UNAVAILABLE not in outcomes)
+    return Answer(200, body, final=Stored.UNAVAILABLE not in outcomes, outcomes=outcomes)
 
 
 def _code(outcome: Outcome) -> str:
@@ -255,7 +255,7 @@ def render_single(consent_id: str, record: ConsentRecord, *, already_opted_in: b
         "agreement_text_hash": record.evidence["agreement_text_hash"],
         "already_opted_in": already_opted_in,
     }
-    return Answer(201, json_text.indented(answer))
+    return Answer(201, json_text.indented(answer), outcomes=[Stored.ACCEPTED])
 
 
 def render_refusal(refused: errors.Refused, request_id: str) -> Answer:
@@ -268,4 +268,4 @@ def render_refusal(refused: errors.Refused, request_id: str) -> Answer:
     }
     if isinstance(refused, errors.Invalid):
         error["details"] = refused.details
-    return Answer(status, json_text.indented({"success": False, "error": error}))
+    return Answer(status, json_text.indented({"success": False, "error": error}), code=code)

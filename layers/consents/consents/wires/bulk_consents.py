@@ -162,7 +162,7 @@ def render_batch(items: Sequence[Any], outcomes: Sequence[Outcome]) -> Answer:
         for item, outcome in zip(items, outcomes, strict=True)
     ]
     body = orjson.dumps({"items": results})
-    return Answer(201, body, final=Stored.UNAVAILABLE not in outcomes)
+    return Answer(201, body, final=Stored.UNAVAILABLE not in outcomes, outcomes=outcomes)
 
 
 def _messages(outcome: Outcome) -> list[str]:
@@ -192,7 +192,7 @@ def render_refusal(refused: errors.Refused, _request_id: str) -> Answer:
         "more_info": f"https://www.twilio.com/docs/errors/{code}",
         "status": status,
     }
-    return Answer(status, orjson.dumps(body))
+    return Answer(status, orjson.dumps(body), code=str(code))
 
 
 def cors_headers(allowed_origin: str) -> dict[str, str]:
