@@ -36,14 +36,19 @@ def check_tools(path: str) -> None:
             raise Failed(f"{tool} was not found on PATH: {reason}")
 
 
-def build(files: LocalFiles) -> None:
-    """Build the functions and the layer for this machine."""
+def architecture() -> str:
+    """Return this machine's architecture, as Lambda names it."""
+    return _ARCHITECTURES.get(platform.machine().lower(), "arm64")
+
+
+def build(files: LocalFiles, target: str = "host") -> None:
+    """Build the functions, and the layer for this machine or for one that is deployed to."""
     shutil.rmtree(files.build.parent, ignore_errors=True)
     files.sam_log.unlink(missing_ok=True)
     _run(
         files,
         "build",
-        {"LAMBDA_ARCHITECTURE": "host"},
+        {"LAMBDA_ARCHITECTURE": target},
         "--build-dir",
         str(files.build),
         "--cache-dir",
@@ -53,7 +58,6 @@ def build(files: LocalFiles) -> None:
 
 def deploy(files: LocalFiles, endpoint_url: str) -> None:
     """Deploy what was built to the AWS behind an endpoint."""
-    architecture = _ARCHITECTURES.get(platform.machine().lower(), "arm64")
     _run(
         files,
         "deploy",
@@ -65,7 +69,7 @@ def deploy(files: LocalFiles, endpoint_url: str) -> None:
         "--stack-name",
         LOCAL_NAME,
         "--parameter-overrides",
-        f"Architecture={architecture}",
+        f"Architecture={architecture()}",
         "LocalEngine=yes",
         "--no-confirm-changeset",
         "--no-progressbar",
