@@ -430,14 +430,13 @@ def test_a_route_lists_the_refusals_that_it_can_answer_and_no_others(operation: 
 @pytest.mark.parametrize("operation", ROUTES)
 def test_the_examples_of_the_gateways_answers_are_the_templates(operation: str) -> None:
     gateway = {
-        resource["Properties"]["StatusCode"]: json.loads(
-            resource["Properties"]["ResponseTemplates"]["application/json"].replace(
+        str(response["StatusCode"]): json.loads(
+            response["ResponseTemplates"]["application/json"].replace(
                 "$context.requestId", GATEWAY_REQUEST_ID
             )
         )
-        for resource in TEMPLATE["Resources"].values()
-        if resource["Type"] == "AWS::ApiGateway::GatewayResponse"
-        and "StatusCode" in resource["Properties"]
+        for response in TEMPLATE["Resources"]["Api"]["Properties"]["GatewayResponses"].values()
+        if "StatusCode" in response
     }
     examples = documented(operation)
 

@@ -1,0 +1,55 @@
+"""The running stack answers whatever a call looks like as docs/openapi.yaml says."""
+
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.e2e.conftest import LocalStack
+
+DOCUMENT = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.yaml")
+# Other methods are answered by the gateway, and by the local one in its own way.
+DOCUMENT.config.phases.coverage.unexpected_methods = set()
+
+AS_DESCRIBED = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+"""Not among them: that what breaks the schema is refused. A bad record is told, in an answer of 200
+or 201, and never sinks the others."""
+
+
+@DOCUMENT.parametrize()
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_any_call_is_answered_as_described(case: schemathesis.Case[Any], stack: LocalStack) -> None:
+    known = stack.organization
+    on_bulk_consents = case.operation.path.startswith("/v1/Consents")
+    credentials: dict[str, Any] = (
+        {"auth": (known["account_sid"], known["auth_token"])}
+        if on_bulk_consents
+        else {"headers": {"Authorization": f"Bearer {known['api_key']}"}}
+    )
+    case.call_and_validate(base_url=stack.api_url, checks=AS_DESCRIBED, timeout=60, **credentials)
+
+
+@DOCUMENT.parametrize()
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_nobody_without_credentials_is_let_in(
+    case: schemathesis.Case[Any], stack: LocalStack
+) -> None:
+    case.headers.pop("Authorization", None)
+    answer = case.call(base_url=stack.api_url, timeout=60)
+
+    assert answer.status_code == (204 if case.operation.method == "options" else 401)
+    case.validate_response(answer, checks=AS_DESCRIBED)
