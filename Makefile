@@ -15,10 +15,11 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check checkov format lock
+.PHONY: help install run invoke test check checkov format lock
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
+	@echo "make invoke FUNCTION=... EVENT=...  run an event through a function, while the stack runs"
 	@echo "make test             run every test"
 	@echo "make check            format, lint, types, import contracts, template, lock, tests"
 	@echo "make checkov          checkov on the template; downloads it the first time"
@@ -38,6 +39,9 @@ install: $(OWN_UV)
 
 run: install
 	@$(VENV)/consents local up --port $(PORT)
+
+invoke: install
+	@$(VENV)/consents local invoke $(FUNCTION) $(EVENT)
 
 test: install
 	@$(VENV)/python -m pytest

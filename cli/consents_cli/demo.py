@@ -1,6 +1,7 @@
 """The demo organization of a local stack, and a call of each wire in its name."""
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +11,9 @@ from consents_cli.stack import Stack
 
 NAME, PLAN, RECORDS_PER_MINUTE = "Demo", "payg", 60_000
 PHONE_NUMBER_ID, PHONE_NUMBER = "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e", "+15550001111"
+
+_KEY_IN_EVENTS = "am_live_demo0000_LocalStackDemoKeyNotASecret00000"
+_ACCOUNT_IN_EVENTS = "AC00000000000000000000000000000001", "0123456789abcdef0123456789abcdef"
 
 _AGREEMENT = "By signing up you agree to receive appointment reminders. Reply STOP to opt out."
 _SECOND_OF_CAPTURE_AND_ADDRESS = {"+15554443333": (0, "203.0.113.42"), "+15554443334": (1, "")}
@@ -67,6 +71,18 @@ def calls(api_url: str, organization: Mapping[str, Any]) -> dict[str, str]:
             *(f"--data-urlencode 'Items={item}'" for item in items),
         ),
     }
+
+
+def in_its_name(event: str, organization: Mapping[str, Any]) -> str:
+    """Return an event of `events/` with the organization's credentials in place of its own."""
+    account = _basic(organization["account_sid"], organization["auth_token"])
+    return event.replace(_KEY_IN_EVENTS, organization["api_key"]).replace(
+        _basic(*_ACCOUNT_IN_EVENTS), account
+    )
+
+
+def _basic(sid: str, token: str) -> str:
+    return b64encode(f"{sid}:{token}".encode()).decode()
 
 
 def _command(*parts: str) -> str:

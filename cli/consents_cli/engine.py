@@ -40,6 +40,14 @@ def check_port(port: int) -> None:
             ) from None
 
 
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
 def start(files: LocalFiles, port: int) -> subprocess.Popen[bytes]:
     """Start the engine, which holds `files.engine_lock` as long as it lives.
 
@@ -74,7 +82,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], files: LocalFiles, port: 
     deadline = time.monotonic() + _SECONDS_TO_START
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            _direct().open(f"{url(port)}/_ministack/health", timeout=2).close()
+            direct().open(f"{url(port)}/_ministack/health", timeout=2).close()
             return
         time.sleep(0.05)
     raise Failed(f"MiniStack did not start: see {files.engine_log}")
@@ -105,7 +113,7 @@ def _kill_group(leader: int) -> bool:
     return True
 
 
-def _direct() -> urllib.request.OpenerDirector:
+def direct() -> urllib.request.OpenerDirector:
     """Return an opener that goes through no proxy."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -53,6 +53,11 @@ class LocalFiles:
         return self.folder / "sam" / "build"
 
     @property
+    def runtime(self) -> Path:
+        """What functions find in AWS's runtime, as an environment of its own."""
+        return self.folder / "runtime"
+
+    @property
     def scratch(self) -> Path:
         """MiniStack's temporary files."""
         return self.folder / "scratch"

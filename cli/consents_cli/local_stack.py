@@ -6,23 +6,23 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from consents_cli import demo, engine, locks, output, sam
+from consents_cli import demo, engine, locks, output, sam, signals
 from consents_cli.errors import Failed
+from consents_cli.invoke import invoke
 from consents_cli.local_files import LocalFiles, local_files
 from consents_cli.stack import Stack, connect_local
 
 DEFAULT_PORT = 4566
 
-_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 _SECONDS_TO_STOP = 20
 
 app = typer.Typer(no_args_is_help=True, help="The local stack: all of it, on this machine alone.")
+app.command()(invoke)
 
 
 @app.command()
@@ -35,7 +35,7 @@ def up(
     """Start the local stack, and stay until Ctrl-C, which leaves nothing running."""
     files = local_files()
     files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(files), _signals_interrupt(), contextlib.ExitStack() as at_the_end:
+    with _alone(files), signals.interrupt(), contextlib.ExitStack() as at_the_end:
         _check(files, port)
         at_the_end.callback(_tear_down, files)
         try:
@@ -101,23 +101,6 @@ def _already_running(files: LocalFiles) -> Failed:
     return Failed(f"the local stack {what}: `consents local down` stops it")
 
 
-@contextlib.contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Make every signal that asks us to stop a KeyboardInterrupt."""
-    before = {one: signal.getsignal(one) for one in _SIGNALS}
-    for one in _SIGNALS:
-        signal.signal(one, _interrupt)
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def _bring_up(files: LocalFiles, port: int) -> subprocess.Popen[bytes]:
     """Start, build, deploy and fill the local stack, then write and print what it is."""
     with _step("MiniStack"):
@@ -145,7 +128,7 @@ def _stay(process: subprocess.Popen[bytes], files: LocalFiles) -> None:
 
 def _tear_down(files: LocalFiles) -> None:
     """Leave nothing running, however often we are told to stop meanwhile."""
-    for one in _SIGNALS:
+    for one in signals.THAT_STOP:
         signal.signal(one, signal.SIG_IGN)
     engine.stop(files)
     files.clear()

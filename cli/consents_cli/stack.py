@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
@@ -18,7 +18,7 @@ from consents.aws.progress import Progress
 from consents_cli import locks
 from consents_cli.directory_writer import DirectoryWriter
 from consents_cli.errors import Failed
-from consents_cli.local_files import local_files
+from consents_cli.local_files import LocalFiles, local_files
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -77,14 +77,18 @@ def open_stack(name: str | None, region: str | None) -> Stack:
     """
     if name:
         return connect(boto3.Session(region_name=region), name)
-    files = local_files()
-    state = files.read_state()
-    if state is None or locks.holder(files.engine_lock) is None:
+    state = running_state(local_files())
+    if state is None:
         raise Failed(
             "no local stack is running: start one with `consents local up`, "
             "or name a deployed one with --stack"
         )
     return connect_local(state["aws_endpoint_url"])
+
+
+def running_state(files: LocalFiles) -> dict[str, Any] | None:
+    """Return what the local stack wrote of itself, or None if it does not run."""
+    return files.read_state() if locks.holder(files.engine_lock) else None
 
 
 def connect_local(endpoint_url: str) -> Stack:
@@ -93,11 +97,11 @@ def connect_local(endpoint_url: str) -> Stack:
     Raises:
         Failed: it is not deployed.
     """
-    return connect(_local_session(), LOCAL_NAME, endpoint_url, Config(proxies={}))
+    return connect(local_session(), LOCAL_NAME, endpoint_url, Config(proxies={}))
 
 
 @cache
-def _local_session() -> boto3.Session:
+def local_session() -> boto3.Session:
     """Return a session that knows no profile, credential or endpoint of the user's."""
     nothing = (None, None, os.devnull, None)
     session = botocore.session.Session(

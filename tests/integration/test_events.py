@@ -155,10 +155,10 @@ def test_an_event_is_answered_as_published(event: str, answer: Answer) -> None:
     status, body = EXPECTED[event]
 
     assert answer.status == status
-    assert _without_ids(answer) == body
+    assert without_ids(answer) == body
 
 
-def _without_ids(answer: Answer) -> Any:
+def without_ids(answer: Answer) -> Any:
     body = answer.json if answer.body else None
     if isinstance(body, dict) and "error" in body:
         assert body["success"] is False

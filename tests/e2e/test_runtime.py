@@ -1,0 +1,383 @@
+"""What was built, in AWS's own runtime client and emulator, with nothing of ours around it.
+
+The emulator has no gateway, no concurrency, no permissions and no limit of memory. It cuts off a
+payload at 6 MiB, where AWS refuses it. And boto3 is the locked one, not what AWS has that day.
+"""
+
+import base64
+import contextlib
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from consents_cli import demo, runtime
+from consents_cli.errors import Failed
+from consents_cli.local_files import PROJECT, LocalFiles
+from consents_cli.runtime import Function, Runtime
+from consents_cli.stack import connect_local
+
+from tests.e2e.conftest import LocalStack, eventually, run_consents
+from tests.integration.conftest import Answer
+from tests.integration.test_events import EXPECTED, without_ids
+
+EVENTS = {path.stem: path for path in sorted((PROJECT / "events").glob("*.json"))}
+COMES_AGAIN: dict[str, list[str]] = {
+    "import_part.unknown_import": ["059f36b4-87a3-44ab-83d2-661975830a7d"],
+    "plan_import.object_created": [],
+    "plan_import.test_event": [],
+}
+"""For the events of a queue, the messages that are to be delivered again."""
+
+RUNTIMES_OWN = {
+    "awslambdaric",
+    "boto3",
+    "botocore",
+    "jmespath",
+    "python-dateutil",
+    "s3transfer",
+    "simplejson",
+    "six",
+    "snapshot-restore-py",
+    "urllib3",
+}
+
+MIB = 2**20
+PAYLOAD = 6 * MIB - 10_000
+"""Bytes of a body for which there is room in the largest payload that Lambda takes."""
+
+type Start = Callable[..., Runtime]
+
+
+def function_of(event: str) -> str:
+    return event.split(".")[0].replace("_", " ").title().replace(" ", "")
+
+
+@pytest.fixture(scope="module")
+def files(stack: LocalStack) -> LocalFiles:
+    if sys.platform != "linux":
+        pytest.skip("AWS's emulator runs on Linux alone")
+    return LocalFiles(stack.folder)
+
+
+@pytest.fixture(scope="module")
+def python(files: LocalFiles) -> Path:
+    """The interpreter that finds what AWS's runtime has, and no more."""
+    return runtime.prepare(files)
+
+
+@pytest.fixture(scope="module")
+def start(stack: LocalStack, files: LocalFiles, python: Path) -> Iterator[Start]:
+    """Start a function of the stack in the runtime, changed in some way."""
+    with contextlib.ExitStack() as at_the_end:
+        log = at_the_end.enter_context((stack.folder / "runtime.log").open("wb"))
+
+        def start(name: str, variables: dict[str, str] | None = None, **changes: Any) -> Runtime:
+            function = runtime.deployed(files, stack.state["aws_endpoint_url"], name)
+            changes["variables"] = dict(function.variables) | (variables or {})
+            changed = replace(function, **changes)
+            return at_the_end.enter_context(runtime.running(changed, python, log))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def started(start: Start) -> Callable[[str], Runtime]:
+    """Return a function that runs already, or start it."""
+    return cache(start)
+
+
+@pytest.fixture
+def organization(stack: LocalStack) -> dict[str, Any]:
+    """An organization like the demo's, which no other test uses."""
+    return demo.create(connect_local(stack.state["aws_endpoint_url"]))
+
+
+@pytest.fixture
+def silent_table() -> Iterator[socket.socket]:
+    """Something that takes every connection, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        yield listener
+
+
+def leading_to(table: socket.socket) -> dict[str, str]:
+    return {"AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{table.getsockname()[1]}"}
+
+
+def read(event: str, organization: dict[str, Any]) -> dict[str, Any]:
+    text = demo.in_its_name(EVENTS[event].read_text(), organization)
+    return dict(json.loads(text))
+
+
+def answer_of(running: Runtime, event: dict[str, Any]) -> Answer:
+    told = running.invoke(json.dumps(event).encode())
+    return Answer(told["statusCode"], told["headers"], told["body"])
+
+
+def is_alive(running: Runtime) -> bool:
+    """Tell whether a function answers what needs no table."""
+    preflight = EVENTS["create_bulk_consents.preflight"].read_bytes()
+    with contextlib.suppress(Failed):
+        return bool(running.invoke(preflight)["statusCode"] == 204)
+    return False
+
+
+def interpreter_of(running: Runtime) -> int:
+    """Return the process in which the function runs: the emulator's one child."""
+    lists = Path(f"/proc/{running.process.pid}/task").glob("*/children")
+    (child,) = (int(child) for one in lists for child in one.read_text().split())
+    return child
+
+
+def test_every_event_has_an_expected_answer() -> None:
+    assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys()
+
+
+@pytest.mark.parametrize("event", EXPECTED)
+def test_event_of_a_wire_is_answered_as_published(
+    event: str, started: Callable[[str], Runtime], organization: dict[str, Any]
+) -> None:
+    answer = answer_of(started(function_of(event)), read(event, organization))
+
+    assert (answer.status, without_ids(answer)) == EXPECTED[event]
+
+
+@pytest.mark.parametrize("event", COMES_AGAIN)
+def test_message_of_a_queue_comes_again_only_if_it_failed(
+    event: str, started: Callable[[str], Runtime]
+) -> None:
+    answer = started(function_of(event)).invoke(EVENTS[event].read_bytes())
+
+    assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == COMES_AGAIN[event]
+
+
+def test_message_that_was_given_up_is_passed_on(started: Callable[[str], Runtime]) -> None:
+    given_up = EVENTS["plan_import.object_created"].read_bytes()
+
+    assert started("FailImport").invoke(given_up) == {"batchItemFailures": []}
+
+
+def ask(python: Path, function: Function, question: str) -> Any:
+    """Run some Python where a function would run."""
+    told = subprocess.run(
+        [python, "-c", question],
+        cwd=function.code,
+        env=runtime.environment(function),
+        capture_output=True,
+        check=True,
+    )
+    return json.loads(told.stdout)
+
+
+def test_runtime_has_nothing_of_the_development_environment(
+    python: Path, started: Callable[[str], Runtime]
+) -> None:
+    function = started("CaptureConsents").function
+    question = """
+import importlib.metadata, json, os, sys
+found = importlib.metadata.distributions(path=[sys.path[-1]])
+print(json.dumps([sys.path, [one.name for one in found]]))
+"""
+    path, distributions = ask(python, function, question)
+
+    assert set(distributions) == RUNTIMES_OWN
+    assert path[:3] == ["", str(function.code), str(function.layer / "python")]
+    assert path[-1] == str(python.parents[1] / "lib" / "python3.13" / "site-packages")
+    assert {Path(one).name for one in path[3:-1]} == {"python313.zip", "python3.13", "lib-dynload"}
+
+
+def test_package_that_is_missing_from_the_layer_shows(
+    start: Start, started: Callable[[str], Runtime], tmp_path: Path
+) -> None:
+    whole = started("CaptureConsents").function.layer
+    (tmp_path / "python").mkdir()
+    for path in (whole / "python").iterdir():
+        if path.name != "orjson":
+            (tmp_path / "python" / path.name).symlink_to(path)
+
+    with pytest.raises(Failed, match=r"ImportModuleError: .*No module named 'orjson'"):
+        start("CaptureConsents", layer=tmp_path).invoke(b"{}")
+
+
+def test_every_package_of_the_layer_is_imported_by_a_function(
+    python: Path, started: Callable[[str], Runtime]
+) -> None:
+    functions = [started(name).function for name in sorted(map(function_of, EVENTS))]
+    functions.append(started("FailImport").function)
+    question = f"""
+import json, runpy, sys
+for function in {[str(one.code) for one in functions]}:
+    runpy.run_path(function + "/app.py")
+print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
+"""
+    variables = {name: text for one in functions for name, text in one.variables.items()}
+    imported = ask(python, replace(functions[0], variables=variables), question)
+    held = {
+        path.name.removesuffix(".py")
+        for path in (functions[0].layer / "python").iterdir()
+        if path.suffix != ".dist-info" and path.name != "__pycache__"
+    }
+
+    assert held - set(imported) == set()
+
+
+def test_table_that_never_answers_is_told_before_the_time_is_over(
+    start: Start, silent_table: socket.socket, organization: dict[str, Any]
+) -> None:
+    running = start("CaptureConsents", leading_to(silent_table))
+    answer = answer_of(running, read("capture_consents.mixed", organization))
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json["error"]["code"] == "UNAVAILABLE"
+
+
+def test_function_that_is_cut_off_starts_again(
+    start: Start, silent_table: socket.socket, organization: dict[str, Any]
+) -> None:
+    event = json.dumps(read("create_bulk_consents.two_items", organization)).encode()
+    running = start("CreateBulkConsents", leading_to(silent_table), seconds=3)
+
+    with pytest.raises(Failed, match=r"Task timed out after 3\.00 seconds"):
+        running.invoke(event)
+    assert eventually(lambda: is_alive(running))
+
+
+def test_function_that_is_killed_as_for_its_memory_starts_again(
+    start: Start, silent_table: socket.socket, organization: dict[str, Any]
+) -> None:
+    event = json.dumps(read("create_bulk_consents.two_items", organization)).encode()
+    running = start("CreateBulkConsents", leading_to(silent_table))
+
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(running.invoke, event)
+        silent_table.accept()[0].close()
+        os.kill(interpreter_of(running), signal.SIGKILL)
+        with pytest.raises(Failed, match=r"Runtime\.ExitError: .*signal: killed"):
+            answer.result()
+    assert eventually(lambda: is_alive(running))
+
+
+def filled(start: str, middle: str, end: str, size: int = PAYLOAD) -> str:
+    """Return a body of a size in an event, where each quote and backslash takes two bytes."""
+    taken = len(json.dumps(middle)) - 2
+    return start + middle * ((size - 2 * len(start + end)) // taken) + end
+
+
+def gzipped(body: bytes, members: int = 1) -> dict[str, Any]:
+    encoded = base64.b64encode(gzip.compress(body) * members).decode()
+    return {"body": encoded, "isBase64Encoded": True, "type": "application/gzip"}
+
+
+def records(changes: dict[str, str]) -> str:
+    """Return a batch of records that differ in their contact, and are changed in their evidence."""
+    event = json.loads(EVENTS["capture_consents.mixed"].read_text())
+    good = json.loads(event["body"])["records"][0]
+    return json.dumps(
+        {
+            "records": [
+                good
+                | {
+                    "contact_number": f"+1555{n:07}",
+                    "evidence": good["evidence"]
+                    | {name: f"{n:04}{text}" for name, text in changes.items()},
+                }
+                for n in range(1000)
+            ]
+        }
+    )
+
+
+def batches() -> Iterator[dict[str, Any]]:
+    """Return bodies that are as large as can be, or become so."""
+    yield {"body": records({"agreement_text": "x" * 5000})}
+    yield {"body": records({"agreement_text": "x" * 5000, "form_url": "x"})}
+    yield {"body": filled('{"records":[', "{},", "{}]}")}
+    yield {"body": filled('{"records":[', "1e9,", "1]}")}
+    yield {"body": filled('{"records":', "[", "")}
+    yield {"body": filled('{"x":"\\ud800","records":[', "[],", "[]]}")}  # orjson refuses it
+    yield gzipped(records({"agreement_text": "x" * 7500}).encode())
+    yield gzipped(filled('{"records":[', "{},", "{}]}", 8 * MIB).encode())
+    yield gzipped(bytes(64 * MIB), members=16)
+
+
+def forms() -> Iterator[dict[str, Any]]:
+    """Return forms that are as large as can be, or become so."""
+    yield {"body": filled("", "Items=1&", "")}
+    yield {"body": filled("", "Items[9][a]=1&", "")}
+    yield {"body": filled("", "Items=%7B%7D&", "")}
+    yield {"body": filled("Items=", "%7B", "")}
+    yield {"body": filled("Items=[", "{},", "{}]")}
+    yield gzipped(filled("", "Items=1&", "", 8 * MIB).encode())
+    yield gzipped(bytes(64 * MIB), members=16)
+
+
+@pytest.mark.parametrize(
+    ("event", "bodies"),
+    [("capture_consents.mixed", batches), ("create_bulk_consents.two_items", forms)],
+)
+def test_no_body_takes_the_memory_that_a_function_has(
+    event: str,
+    bodies: Callable[[], Iterator[dict[str, Any]]],
+    start: Start,
+    organization: dict[str, Any],
+) -> None:
+    running = start(function_of(event))
+    sent = read(event, organization)
+
+    for body in bodies():
+        kind = body.pop("type", sent["headers"]["Content-Type"])
+        headers = sent["headers"] | {"Content-Type": kind}
+        assert answer_of(running, sent | body | {"headers": headers}).status < 500
+    status = Path(f"/proc/{interpreter_of(running)}/status").read_text()
+    (peak,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    assert int(peak) / 1024 < running.function.megabytes
+
+
+@pytest.mark.usefixtures("python")
+def test_command_prints_the_answer_and_logs_beside_it(stack: LocalStack) -> None:
+    done = stack.run("local", "invoke", "CaptureConsents", str(EVENTS["capture_consents.mixed"]))
+    told = json.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert (told["statusCode"], json.loads(told["body"])) == EXPECTED["capture_consents.mixed"]
+    assert '"answered"' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("function", "event", "reason"),
+    [
+        (
+            "Nothing",
+            "events/not_found.attested.json",
+            "there is no function 'Nothing', but Capture",
+        ),
+        ("NotFound", "events/nothing.json", "'events/nothing.json' cannot be read: No such file"),
+        ("NotFound", "README.md", "'README.md' is not JSON"),
+    ],
+)
+def test_command_tells_in_one_line_what_it_cannot_do(
+    stack: LocalStack, function: str, event: str, reason: str
+) -> None:
+    done = stack.run("local", "invoke", function, event)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"consents: {reason}")
+
+
+def test_command_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
+    event = str(EVENTS["not_found.attested"])
+    done = run_consents(tmp_path, "local", "invoke", "NotFound", event)
+
+    assert done.returncode == 1
+    assert done.stderr == "consents: no local stack is running: start one with `make run`\n"
