@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ATTESTED, BULK = "attested", "bulk-consents"
-MANY = 20_000
 
 type Row = dict[str, str]
 type Refused = list[dict[str, Any]]
@@ -287,27 +286,6 @@ def test_import_that_failed_is_told_by_the_exit_code(stack: LocalStack, tmp_path
     file.write_bytes(b"not gzip")
     exit_code, summary = drop(stack, file, BULK)
     assert (exit_code, summary["state"], summary["reason"]) == (2, "failed", "must be gzip")
-
-
-def test_every_call_is_answered_while_a_large_file_is_imported(
-    stack: LocalStack, tmp_path: Path
-) -> None:
-    rows = [bulk_row(n, f"+1555{4_000_000 + n}", note="") for n in range(MANY)]
-    file = tmp_path / "many.csv"
-    file.write_bytes(as_csv(rows))
-    arguments = ("--org", stack.organization["org_id"], "--wire", BULK, "--no-follow")
-    import_id = stack.ask("drop", str(file), *arguments)["import_id"]
-    deployed = connect_local(stack.state["aws_endpoint_url"])
-    statuses = []
-
-    def is_imported() -> bool:
-        statuses.append(post(stack))
-        return state(deployed, import_id) == "completed"
-
-    assert eventually(is_imported)
-    assert set(statuses) == {200}
-    told = stack.ask("import", "show", import_id)
-    assert (told["rows"], told["accepted"], told["rejected"]) == (MANY, MANY, 0)
 
 
 def post(stack: LocalStack) -> int:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 from uuid import uuid4
@@ -435,11 +436,11 @@ def bomb(megabytes: int, end: bytes) -> bytes:
     return b"".join([*pieces, compressor.compress(end), compressor.flush()])
 
 
-def test_a_file_that_expands_two_hundredfold_is_imported_in_little_memory(
+def test_a_row_of_two_gigabytes_in_a_small_file_is_refused_in_little_memory(
     drops: Drops, tenant: Tenant
 ) -> None:
-    content = bomb(200, b"\n" + jsonl_of([item(1)]))
-    assert len(content) < 2 * PIECE
+    content = bomb(2048, b"\n" + jsonl_of([item(1)]))
+    assert len(content) < 10 * PIECE
     tracemalloc.start()
     drop = drops.import_file(tenant.org_id, "bulk-consents/a.jsonl.gz", content)
     _, peak = tracemalloc.get_traced_memory()
@@ -447,6 +448,20 @@ def test_a_file_that_expands_two_hundredfold_is_imported_in_little_memory(
 
     assert drops.totals(drop) == ("completed", 1, 0, 1)
     assert peak < 16 * PIECE
+
+
+def test_gzip_that_holds_more_than_it_may_is_read_no_further() -> None:
+    given = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal given
+        for piece in batched(bomb(64, b""), 4096, strict=False):
+            given += 1
+            yield bytes(piece)
+
+    with pytest.raises(UnreadableFile, match="must hold at most 8388608 bytes"):
+        list(gunzipped(pieces(), 8 * PIECE))
+    assert given < 16
 
 
 def test_gzip_is_the_same_in_pieces_of_any_size() -> None:

@@ -198,6 +198,15 @@ def test_what_the_queues_give_up_on_ends_in_the_dead_letter_queue() -> None:
     }
 
 
+def test_a_message_that_brings_its_receipts_along_is_still_delivered_five_times() -> None:
+    given_up, failed = (
+        RESOURCES[name]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
+        for name in ("PartQueue", "FailedQueue")
+    )
+
+    assert failed >= given_up + 5
+
+
 def test_every_slice_is_a_function_and_every_function_a_slice() -> None:
     slices = {path.parent.name for path in ROOT.glob("functions/*/app.py")}
 

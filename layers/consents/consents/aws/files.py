@@ -173,18 +173,18 @@ class _Joined(io.RawIOBase):
         return size
 
 
-def gunzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def gunzipped(pieces: Iterable[bytes], most_bytes: int = MOST_BYTES) -> Iterator[bytes]:
     """Decompress a gzip file of one or more members, a piece at a time, however it expands.
 
     Raises:
-        UnreadableFile: not gzip, cut off, or of more than `MOST_BYTES`.
+        UnreadableFile: not gzip, cut off, or of more than `most_bytes`.
     """
     total = 0
     try:
         for content in gzipped.inflated(pieces):
             total += len(content)
-            if total > MOST_BYTES:
-                raise UnreadableFile(f"must hold at most {MOST_BYTES} bytes")
+            if total > most_bytes:
+                raise UnreadableFile(f"must hold at most {most_bytes} bytes")
             yield content
     except BrokenGzip as broken:
         raise UnreadableFile(broken.reason) from None
