@@ -15,7 +15,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install run invoke test check checkov format lock
+.PHONY: help install run invoke test check checkov format lock bench-drops
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
@@ -24,6 +24,7 @@ help:
 	@echo "make check            format, lint, types, import contracts, template, lock, tests"
 	@echo "make checkov          checkov on the template; downloads it the first time"
 	@echo "make format           put the code into the one layout"
+	@echo "make bench-drops      import files of 10,000 to a million rows into the local engine (ROWS='10000 20000')"
 	@echo "make lock             lock the dependencies, and export those of the layer"
 	@echo "make install          prepare .venv, with the consents command in it"
 
@@ -61,6 +62,9 @@ checkov: install
 format: install
 	$(VENV)/ruff format
 	$(VENV)/ruff check --fix
+
+bench-drops: install
+	@$(VENV)/python -m bench.drops $(ROWS)
 
 lock: $(OWN_UV)
 	$(UV) lock

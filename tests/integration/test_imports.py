@@ -481,6 +481,20 @@ def test_gzip_that_is_cut_off_anywhere_is_unreadable() -> None:
             list(gunzipped([packed[:end]]))
 
 
+def test_a_gzip_file_cut_off_fails_with_the_rows_that_were_counted_by_then(
+    drops: Drops, tenant: Tenant
+) -> None:
+    packed = gzip.compress(b"".join(jsonl_of([item(number)]) + TOO_LONG for number in range(11)))
+    drop = drops.put(tenant.org_id, "bulk-consents/a.jsonl.gz", packed[:-9])
+    drops.plan()
+    parts = parts_of(drops)
+
+    assert drops.reason(drop) == "must be gzip, and whole: its end is missing"
+    assert len(parts) == 20  # two checkpoints
+    assert all(run("import_part", sqs_event(part)) == [] for part in parts)
+    assert drops.reason(drop) == "must be gzip, and whole: its end is missing"
+
+
 def test_a_long_report_is_written_in_little_memory(drops: Drops, tenant: Tenant) -> None:
     drop = drop_of(DROPS_BUCKET, f"drops/{tenant.org_id}/attested/a.csv", "v1")
     assert drop is not None
