@@ -1,0 +1,365 @@
+"""A deployment as AWS treats one: policies in force, updates in place, evidence that outlives it.
+
+The engine differs from AWS, and so what is deployed here differs from the template. The engine
+asks for `dynamodb:BatchExecuteStatement` of any resource where AWS asks for the ledger's
+`dynamodb:PartiQLInsert`, and for `sqs:SendMessageBatch` where AWS asks for `sqs:SendMessage`. It
+refers to a secret by its name where AWS does by its ARN. It serves no TLS, which our bucket and
+queues ask for. It leaves out the boundary of a role that CloudFormation makes, so we put it there.
+And no one but Lambda may take a function's role, so we let the account in, to try what it may do.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+from consents_cli import demo, engine, sam
+from consents_cli.local_files import PROJECT, LocalFiles
+from consents_cli.stack import LOCAL_CREDENTIALS, LOCAL_NAME, LOCAL_REGION, Stack, connect_local
+from samcli.yamlhelper import parse_yaml_file, yaml_dump
+
+from tests.e2e.conftest import LocalStack, ends, eventually, free_port
+
+BULK_CONSENT = {
+    "contact_id": "+19999999999",
+    "correlation_id": "ad388b5a46b33b874b0d41f7226db2ef",
+    "sender_id": "MG00000000000000000000000000000001",
+    "date_of_consent": "2025-02-28T10:05:27Z",
+    "status": "opt-out",
+    "source": "website",
+}
+
+
+ACCOUNT = "arn:aws:iam::000000000000:"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The stack on an engine that enforces policies."""
+
+    url: str
+    build: Path
+    stack: Stack
+    organization: dict[str, Any]
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that calls the attested wire."""
+        return {"Authorization": f"Bearer {self.organization['api_key']}"}
+
+    def call(self, method: str, route: str, **what: Any) -> httpx.Response:
+        """Call the API."""
+        outputs = self.stack.outputs
+        stage = f"{self.url}/restapis/{outputs['ApiId']}/{outputs['StageName']}/_user_request_"
+        return httpx.request(method, stage + route, timeout=30, **what)
+
+    def aws(self, name: str) -> Any:
+        """Return a client that may do everything."""
+        return self._client(name, *LOCAL_CREDENTIALS.values())
+
+    @property
+    def resources(self) -> dict[str, str]:
+        """The physical ids of all resources, by their names in the template."""
+        pages = self.aws("cloudformation").get_paginator("list_stack_resources")
+        return {
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
+            for page in pages.paginate(StackName=LOCAL_NAME)
+            for each in page["StackResourceSummaries"]
+        }
+
+    def as_role_of(self, function: str, service: str) -> Any:
+        """Return a client that may do what a function may."""
+        arn = f"{ACCOUNT}role/{self.resources[f'{function}Role']}"
+        session = self.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+        keys = (session[each] for each in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+        return self._client(service, *keys)
+
+    def _client(self, service: str, key: str, secret: str, token: str | None = None) -> Any:
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.url,
+            region_name=LOCAL_REGION,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+        )
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """Return all items of a table."""
+        found = self.aws("dynamodb").scan(TableName=self.stack.outputs[table])["Items"]
+        return sorted(found, key=json.dumps)
+
+
+def allow(action: str) -> dict[str, str]:
+    return {"Effect": "Allow", "Action": action, "Resource": "*"}
+
+
+BATCHES = {
+    "dynamodb:PartiQLInsert": allow("dynamodb:BatchExecuteStatement"),
+    "sqs:SendMessage": allow("sqs:SendMessageBatch"),
+}
+"""What the engine asks for, besides what AWS asks for."""
+
+
+def for_the_engine(source: Path) -> None:
+    """Let a built template ask for what the engine gives."""
+    template = parse_yaml_file(str(source))
+    resources = template["Resources"]
+    del resources["DropsBucketPolicy"], resources["OtherQueuesPolicy"]
+    notified = resources["PlanQueuePolicy"]["Properties"]["PolicyDocument"]
+    notified["Statement"] = [each for each in notified["Statement"] if each["Effect"] == "Allow"]
+    policies = [resources["FunctionBoundary"]["Properties"]["PolicyDocument"]]
+    policies += [
+        policy
+        for resource in resources.values()
+        if resource["Type"] == "AWS::Serverless::Function"
+        for policy in resource["Properties"].get("Policies", [])
+    ]
+    for policy in policies:
+        for statement in list(policy["Statement"]):
+            if statement["Resource"] == {"Ref": "Pepper"}:
+                statement["Resource"] = {"Fn::GetAtt": ["Pepper", "Id"]}
+            actions = statement["Action"]
+            for action in BATCHES.keys() & ([actions] if isinstance(actions, str) else actions):
+                policy["Statement"].append(BATCHES[action])
+    source.write_text(yaml_dump(template))
+
+
+def deploy(build: Path, url: str, *parameters: str) -> None:
+    """Deploy what was built, as a person would."""
+    command = [str(shutil.which("sam", path=sam.search_path())), "deploy"]
+    command += ["--config-file", str(PROJECT / "samconfig.toml"), "--no-confirm-changeset"]
+    command += ["--template-file", str(build / "template.yaml"), "--stack-name", LOCAL_NAME]
+    command += ["--parameter-overrides", *parameters] if parameters else []
+    environment = sam.environment() | {"AWS_ENDPOINT_URL": url}
+    told = subprocess.run(
+        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+@pytest.fixture(scope="module")
+def deployment(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """What the local stack was built of, deployed to an engine that enforces policies."""
+    files = LocalFiles(tmp_path_factory.mktemp("enforced"))
+    shutil.copytree(LocalFiles(stack.folder).build, files.build)
+    for_the_engine(files.build / "template.yaml")
+    files.scratch.mkdir()
+    port = free_port()
+    with files.engine_log.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"],
+            cwd=files.scratch,
+            env=engine.environment(files, port) | {"AUTH": "true"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        engine.wait_until_ready(process, files, port)
+        deploy(files.build, engine.url(port))
+        local = connect_local(engine.url(port))
+        deployed = Deployment(engine.url(port), files.build, local, demo.create(local))
+        bound_roles(deployed)
+        yield deployed
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert ends(process.pid)
+
+
+def bound_roles(deployment: Deployment) -> None:
+    """Give the roles the boundary that the template says, and let us try them."""
+    iam, resources = deployment.aws("iam"), deployment.resources
+    account = {"AWS": f"{ACCOUNT}root"}
+    service = {"Service": "lambda.amazonaws.com"}
+    trust = [
+        {"Effect": "Allow", "Principal": each, "Action": "sts:AssumeRole"}
+        for each in (account, service)
+    ]
+    document = json.dumps({"Version": "2012-10-17", "Statement": trust})
+    for name, role in resources.items():
+        if name.endswith("FunctionRole"):
+            iam.put_role_permissions_boundary(
+                RoleName=role, PermissionsBoundary=resources["FunctionBoundary"]
+            )
+            iam.update_assume_role_policy(RoleName=role, PolicyDocument=document)
+
+
+def attested_consent(deployment: Deployment) -> dict[str, Any]:
+    return {
+        "phone_number_id": deployment.organization["senders"][0]["phone_number_id"],
+        "contact_number": "+15554443333",
+        "opted_in": True,
+        "evidence": {
+            "captured_at": "2026-04-26T12:00:00Z",
+            "agreement_text": "Reply STOP to opt out.",
+            "consent_method": "verbal",
+        },
+    }
+
+
+def send_batch(deployment: Deployment) -> httpx.Response:
+    records = {"records": [attested_consent(deployment)]}
+    return deployment.call("POST", "/v1/consent/bulk", headers=deployment.bearer, json=records)
+
+
+def test_a_batch_of_the_attested_wire_needs_no_more_than_its_role_allows(
+    deployment: Deployment,
+) -> None:
+    answer = send_batch(deployment)
+
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 1, "rejected": []})
+
+
+def test_a_single_consent_needs_no_more_than_its_role_allows(deployment: Deployment) -> None:
+    consent = attested_consent(deployment)
+    key = {"Idempotency-Key": "single"}
+    answer = deployment.call("POST", "/v1/consent", headers=deployment.bearer | key, json=consent)
+
+    assert answer.status_code == 201
+
+
+def test_a_call_of_the_bulk_consents_wire_needs_no_more_than_its_role_allows(
+    deployment: Deployment,
+) -> None:
+    account = (deployment.organization["account_sid"], deployment.organization["auth_token"])
+    items = {"Items": json.dumps(BULK_CONSENT)}
+    answer = deployment.call("POST", "/v1/Consents/Bulk", auth=account, data=items)
+
+    assert [item["error_code"] for item in answer.json()["items"]] == [0]
+
+
+def test_a_file_needs_no_more_than_the_roles_allow_from_its_announcement_to_its_report(
+    deployment: Deployment,
+) -> None:
+    content = json.dumps(attested_consent(deployment)).encode() + b"\n12\n"
+    file = {"wire": "attested", "format": "jsonl", "size": len(content)}
+    announced = deployment.call("POST", "/v1/imports", headers=deployment.bearer, json=file).json()
+    upload = announced["upload"]
+    httpx.put(upload["url"], content=content, headers=upload["headers"], timeout=30)
+
+    def import_() -> dict[str, Any]:
+        route = f"/v1/imports/{announced['import_id']}"
+        told: dict[str, Any] = deployment.call("GET", route, headers=deployment.bearer).json()
+        return told
+
+    assert eventually(lambda: import_()["state"] in ("completed", "failed"), seconds=60)
+    told = import_()
+    assert (told["state"], told["rows"], told["rejected"]) == ("completed", 2, 1)
+    assert httpx.get(told["reports"]["summary"], timeout=30).json()["state"] == "completed"
+    listed = deployment.call("GET", "/v1/imports", headers=deployment.bearer).json()
+    assert [each["import_id"] for each in listed["imports"]] == [announced["import_id"]]
+
+
+ITEM = {"pk": {"S": "org_1#+15554443333"}, "sk": {"S": "+15550001111#~#1"}}
+CHANGES: dict[str, dict[str, Any]] = {
+    "delete_item": {"Key": ITEM},
+    "put_item": {"Item": ITEM},
+    "update_item": {"Key": ITEM},
+    "delete_table": {},
+}
+
+
+def test_no_function_may_change_or_remove_what_the_ledger_holds(deployment: Deployment) -> None:
+    functions = [name for name in deployment.resources if name.endswith("Function")]
+    assert len(functions) == len(list(PROJECT.glob("functions/*/app.py")))
+    for function in functions:
+        client = deployment.as_role_of(function, "dynamodb")
+        for change, what in CHANGES.items():
+            with pytest.raises(ClientError, match="AccessDenied"):
+                getattr(client, change)(TableName=deployment.stack.outputs["LedgerTable"], **what)
+
+
+def test_a_policy_that_allows_everything_is_held_by_the_boundary(deployment: Deployment) -> None:
+    everything = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}
+    deployment.aws("iam").put_role_policy(
+        RoleName=deployment.resources["NotFoundFunctionRole"],
+        PolicyName="careless",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+    )
+    client = deployment.as_role_of("NotFoundFunction", "dynamodb")
+
+    client.get_item(TableName=deployment.stack.outputs["DirectoryTable"], Key=ITEM)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.delete_item(TableName=deployment.stack.outputs["LedgerTable"], Key=ITEM)
+
+
+HOLD_DATA = {
+    "DirectoryTable",
+    "DropsBucket",
+    "IdempotencyTable",
+    "ImportsTable",
+    "LedgerTable",
+    "Pepper",
+    "RateLimitsTable",
+}
+RETAINED = {"DirectoryTable", "DropsBucket", "LedgerTable", "Pepper"}
+
+
+def held(deployment: Deployment) -> dict[str, Any]:
+    """Return what the tables hold, by their names."""
+    return {name: deployment.items(name) for name in HOLD_DATA if name.endswith("Table")}
+
+
+def test_an_update_keeps_every_item_and_replaces_nothing_that_holds_data(
+    deployment: Deployment,
+) -> None:
+    send_batch(deployment)
+    items, resources = held(deployment), deployment.resources
+    for code in deployment.build.glob("*Function/app.py"):
+        code.write_text(code.read_text() + "\n# another release\n")
+    deploy(
+        deployment.build,
+        deployment.url,
+        "AllowedOrigin=https://app.example.com",
+        "ImportPace=slow",
+        "LogRetentionDays=30",
+        "ThrottleRate=500",
+    )
+
+    assert held(deployment) == items
+    assert {name: deployment.resources[name] for name in HOLD_DATA} == {
+        name: resources[name] for name in HOLD_DATA
+    }
+    preflight = deployment.call("OPTIONS", "/v1/Consents/Bulk")
+    assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+    assert send_batch(deployment).json() == {"accepted": 1, "rejected": []}
+    assert deployment.items("LedgerTable") == items["LedgerTable"]
+
+
+def test_a_deleted_stack_leaves_its_evidence_and_nothing_else(deployment: Deployment) -> None:
+    """This is the last test: nothing is deployed after it."""
+    send_batch(deployment)
+    evidence, resources = deployment.items("LedgerTable"), deployment.resources
+    assert evidence
+    cloudformation = deployment.aws("cloudformation")
+    cloudformation.delete_stack(StackName=LOCAL_NAME)
+    cloudformation.get_waiter("stack_delete_complete").wait(
+        StackName=LOCAL_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+
+    left = {
+        *deployment.aws("dynamodb").list_tables()["TableNames"],
+        *(each["Name"] for each in deployment.aws("s3").list_buckets()["Buckets"]),
+        *(each["Name"] for each in deployment.aws("secretsmanager").list_secrets()["SecretList"]),
+        *deployment.aws("sqs").list_queues().get("QueueUrls", []),
+        *(each["FunctionName"] for each in deployment.aws("lambda").list_functions()["Functions"]),
+        *(each["RoleName"] for each in deployment.aws("iam").list_roles()["Roles"]),
+        *(
+            each["logGroupName"]
+            for each in deployment.aws("logs").describe_log_groups()["logGroups"]
+        ),
+    }
+    assert left & set(resources.values()) == {resources[name] for name in RETAINED}
+    assert deployment.items("LedgerTable") == evidence
