@@ -140,7 +140,8 @@ def deploy(build: Path, url: str, *parameters: str) -> None:
     command = [str(shutil.which("sam", path=sam.search_path())), "deploy"]
     command += ["--config-file", str(PROJECT / "samconfig.toml"), "--no-confirm-changeset"]
     command += ["--template-file", str(build / "template.yaml"), "--stack-name", LOCAL_NAME]
-    command += ["--parameter-overrides", *parameters] if parameters else []
+    command += ["--parameter-overrides", f"Architecture={sam.architecture()}", "LocalEngine=yes"]
+    command += parameters
     environment = sam.environment() | {"AWS_ENDPOINT_URL": url}
     told = subprocess.run(
         command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120
