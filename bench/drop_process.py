@@ -120,12 +120,13 @@ def _text(value: str | bytes) -> str:
 
 def main(function: str, queue: str, file: Path) -> None:
     """Run a function on each message of a queue."""
-    out, sys.stdout = sys.stdout, sys.stderr  # where the handlers' log goes
+    out, sys.stdout = sys.stdout, sys.stderr  # where the log will go, of faults alone
     told_to_end: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told_to_end.append(number))
     boto3.setup_default_session()
     watch = Watch(file)
     handler = import_module(f"functions.{function}.app").handler
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - where metrics go, to the end
     sqs, url = boto3.client("sqs"), os.environ[queue]
     while not told_to_end:
         answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)

@@ -126,6 +126,9 @@ def environment(port: int) -> dict[str, str]:
         "PART_QUEUE": f"{url}/000000000000/PartQueue",
         "PEPPER_SECRET": "Pepper",
         "PLAN_QUEUE": f"{url}/000000000000/PlanQueue",
+        "POWERTOOLS_LOG_LEVEL": "ERROR",
+        "POWERTOOLS_METRICS_NAMESPACE": "ConsentLedger",
+        "POWERTOOLS_SERVICE_NAME": "bench",
         "RATE_LIMITS_TABLE": "RateLimitsTable",
         "SERVICES": "dynamodb,s3,secretsmanager,sqs",
     }
