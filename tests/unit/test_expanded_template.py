@@ -658,8 +658,11 @@ def test_samconfig_says_only_what_sam_and_the_template_know(environment: str) ->
         assert re.search(PARAMETERS[name].get("AllowedPattern", ""), value)
 
 
-def test_every_parameter_has_a_default_and_says_what_it_is() -> None:
-    for parameter in PARAMETERS.values():
+def test_every_parameter_has_a_default_and_is_explained() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    for name, parameter in PARAMETERS.items():
+        assert f"`{name}`" in readme
         assert "Default" in parameter
         assert parameter["Description"]
 
@@ -748,6 +751,16 @@ def test_the_dashboard_shows_every_function_and_queue_and_our_own_metrics() -> N
         "AWS::Region",
         "AWS::StackName",
     }
+
+
+def test_the_threat_model_names_files_that_are_there() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    named = re.findall(r"`((?:consents|docs|layers|tests)/[\w/.-]+)`", text)
+
+    assert len(named) > 10
+    for path in named:
+        place = f"layers/consents/{path}" if path.startswith("consents/") else path
+        assert (ROOT / place).exists(), path
 
 
 # ---------------------------------------------------------------- what must never be replaced
