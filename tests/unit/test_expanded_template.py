@@ -341,20 +341,22 @@ def beyond_the_boundary(template: Template) -> list[str]:
 
 
 def stale_versions(template: Template) -> list[str]:
-    """Tell which functions could run on with an old value of a parameter.
+    """Tell which functions could run on with an old value of a parameter, or get no version.
 
     SAM names a version by what the template says, so that a new value alone publishes none; a new
-    description does.
+    description does. Lambda refuses a version of a function that is what it was.
     """
     versions = {
         version["Properties"]["FunctionName"]["Ref"]: referred(version["Properties"])
         for version in of_type(template, "Lambda::Version").values()
     }
-    return [
-        f"{name} does not see a new {parameter}"
-        for name, function in of_type(template, "Lambda::Function").items()
-        for parameter in referred(function["Properties"]) & PARAMETERS.keys() - versions[name]
-    ]
+    found = []
+    for name, function in of_type(template, "Lambda::Function").items():
+        used = referred(function["Properties"]) & PARAMETERS.keys()
+        described = versions[name] & PARAMETERS.keys()
+        found += [f"{name} does not see a new {parameter}" for parameter in used - described]
+        found += [f"{name} is no other for a new {parameter}" for parameter in described - used]
+    return found
 
 
 def unwatched(template: Template) -> list[str]:
@@ -601,6 +603,11 @@ QUEUE_POLICY = "OtherQueuesPolicy.Properties.PolicyDocument.Statement.0"
             stale_versions,
             setting("NotFoundFunction.Properties.MemorySize", {"Ref": "ThrottleRate"}),
             "NotFoundFunction does not see a new ThrottleRate",
+        ),
+        (
+            stale_versions,
+            setting("NotFoundFunction.Properties.VersionDescription", {"Ref": "ThrottleRate"}),
+            "NotFoundFunction is no other for a new ThrottleRate",
         ),
         (
             unwatched,
