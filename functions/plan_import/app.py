@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from consents.aws import import_wiring
@@ -24,7 +25,7 @@ def handler(event: dict[str, Any], context: Context) -> Any:
 
     def plan(message: bytes) -> Iterator[Told]:
         for drop in drops_of(message):
-            planned = planner.plan(drop, datetime.now(UTC), time_left)
+            planned = planner.plan(drop, partial(datetime.now, UTC), time_left)
             if planned is None:
                 queue.send([message])
             yield "planned", facts(drop.import_id, planned)

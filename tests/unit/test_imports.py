@@ -202,13 +202,16 @@ class World:
 
     def deliver(self, message: Message) -> None:
         """Handle a message in a process of its own; time is up where the tenth part is cut."""
-        now = NOW + timedelta(hours=next(self.hours))
+
+        def clock() -> datetime:
+            return NOW + timedelta(hours=next(self.hours))
+
         if isinstance(message, Drop):
             planner = Planner(self, self, self.send, lambda _: self.refuses)
-            if not planner.plan(message, now, lambda: len(self.parts) != PARTS_PER_CHECKPOINT):
+            if not planner.plan(message, clock, lambda: len(self.parts) != PARTS_PER_CHECKPOINT):
                 self.queue.append(message)
         else:
-            Worker(self, self, self, self.senders).import_part(*message, now, lambda: 60.0)
+            Worker(self, self, self, self.senders).import_part(*message, clock(), lambda: 60.0)
 
     def run(self) -> None:
         """Deliver every message until none is left; one whose process is killed comes again."""
@@ -473,6 +476,7 @@ def test_an_organization_that_may_not_import_has_its_file_fail_unread() -> None:
     world.run()
 
     assert failed(world) == world.refuses
+    assert world.summary["started_at"] < world.summary["finished_at"]
     assert totals(world) == (0, 0, 0)
     assert world.parts == {}
 

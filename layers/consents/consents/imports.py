@@ -129,25 +129,28 @@ class Planner:
     refusal: Callable[[Drop], str | None]
     """Tells why an organization may not import, if it may not."""
 
-    def plan(self, drop: Drop, now: datetime, time_left: Callable[[], bool]) -> Import | None:
+    def plan(
+        self, drop: Drop, clock: Callable[[], datetime], time_left: Callable[[], bool]
+    ) -> Import | None:
         """Cut a file from where it was left, and return its import; None if it is not at its end.
 
         Args:
+            clock: the instant it is; the last part may be done long after the first was cut.
             time_left: whether there is time for some more parts.
         """
-        begun = self.progress.begin(drop, now)
+        begun = self.progress.begin(drop, clock())
         if begun.parts is None and begun.outcome is None:
             try:
                 if reason := self.refusal(drop):
                     raise UnreadableFile(reason)
                 last = self._cut(begun, time_left)
             except UnreadableFile as unreadable:
-                self.progress.end(drop.import_id, FAILED, str(unreadable), now)
+                self.progress.end(drop.import_id, FAILED, str(unreadable), clock())
             else:
                 if last is None:
                     return None
                 self.progress.cut(drop.import_id, last.part - 1)
-        return finish(drop.import_id, self.progress, self.files, now)
+        return finish(drop.import_id, self.progress, self.files, clock())
 
     def _cut(self, begun: Import, time_left: Callable[[], bool]) -> Place | None:
         """Return the place after the last part, or None if time was up before."""
