@@ -361,11 +361,12 @@ def test_killed_planners_and_workers_change_nothing_and_every_call_is_answered(
 ) -> None:
     rows, reasons = many_rows()
     killer = Killer(stack, random.Random(11))
-    # As deployed, a message comes again after more time than a worker may run, and five times.
-    soon = {"VisibilityTimeout": "15", "RedrivePolicy": json.dumps(patient(queues))}
+    # As deployed, a message comes again after more time than a function may run, and five times.
+    often = json.dumps(patient(queues))
     with ExitStack() as meanwhile:
-        for name in ("PlanQueue", "PartQueue"):
-            meanwhile.enter_context(queues.changed(name, **soon))
+        for name, seconds in (("PlanQueue", "15"), ("PartQueue", "30")):
+            changes = {"VisibilityTimeout": seconds, "RedrivePolicy": often}
+            meanwhile.enter_context(queues.changed(name, **changes))
         caller = meanwhile.enter_context(ThreadPoolExecutor(1))
         dropped = put(f"{BULK}/many.csv.gz", gzip.compress(as_csv(rows), 1))
         calls = [caller.submit(post, stack)]
