@@ -15,7 +15,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install run invoke test check checkov format lock bench-drops
+.PHONY: help install run invoke test check checkov bench bench-drops format lock
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
@@ -23,6 +23,7 @@ help:
 	@echo "make test             run every test"
 	@echo "make check            format, lint, types, import contracts, template, lock, tests"
 	@echo "make checkov          checkov on the template; downloads it the first time"
+	@echo "make bench            measure speed beside the plain idiom; takes about ten minutes"
 	@echo "make format           put the code into the one layout"
 	@echo "make bench-drops      import files of 10,000 to a million rows into the local engine (ROWS='10000 20000')"
 	@echo "make lock             lock the dependencies, and export those of the layer"
@@ -50,7 +51,7 @@ test: install
 check: install
 	$(VENV)/ruff format --check
 	$(VENV)/ruff check
-	$(VENV)/mypy layers functions cli tests
+	$(VENV)/mypy layers functions cli tests bench
 	$(VENV)/lint-imports
 	AWS_DEFAULT_REGION=us-east-1 $(VENV)/sam validate --lint
 	$(UV) $(EXPORT) | diff - $(REQUIREMENTS)
@@ -58,6 +59,9 @@ check: install
 
 checkov: install
 	$(UV) tool run checkov@3.3.30 --config-file .checkov.yaml
+
+bench: install
+	@$(VENV)/python -m bench
 
 format: install
 	$(VENV)/ruff format

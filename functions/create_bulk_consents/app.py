@@ -14,7 +14,7 @@ ledger = wiring.ledger()
     stores=wiring.stores(),
     scope="consent:write",
     max_bytes=bulk_consents.MAX_BATCH_BYTES,
-    headers=wiring.cors_headers(),
+    headers=bulk_consents.cors_headers(wiring.allowed_origin()),
 )
 def handler(request: Request) -> Answer:
     """Record each item by itself; a bad one never sinks the rest."""

@@ -10,7 +10,9 @@ from consents.wires.answer import Answer
 def handler(event: http.Event, _context: http.Context) -> http.Response:
     """Refuse the request, whoever calls."""
     if event["path"].startswith("/v1/Consents"):
-        return http.respond(event, bulk_consents, _refuse, wiring.cors_headers())
+        return http.respond(
+            event, bulk_consents, _refuse, bulk_consents.cors_headers(wiring.allowed_origin())
+        )
     return http.respond(event, attested, _refuse, {})
 
 

@@ -210,9 +210,10 @@ class World:
             "scope": "consent:write",
             "max_bytes": 2**20,
         }
+        cors = bulk_consents.cors_headers(wiring.allowed_origin())
         doors = {
             ATTESTED: http.endpoint(attested, **options),
-            BULK_CONSENTS: http.endpoint(bulk_consents, **options, headers=wiring.cors_headers()),
+            BULK_CONSENTS: http.endpoint(bulk_consents, **options, headers=cors),
             SINGLE: http.endpoint(attested, **options),
         }
         self._handlers = {route: door(self._timed(route)) for route, door in doors.items()}

@@ -2,10 +2,12 @@
 
 import json
 from typing import Any
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
 import pytest
 from consents.wires import form
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.unit.examples import BAD_ITEM, ITEM, shown
 
@@ -138,3 +140,14 @@ def test_an_odd_body_holds_these_items(body: bytes, items: list[Any]) -> None:
 
 def test_invalid_utf_8_spoils_only_its_own_item() -> None:
     assert form.items(b'Items=\xff&Items={"a":1}&Items=%fe') == [None, {"a": 1}, None]
+
+
+@given(st.text("%+=&Iabz019F;[]\n\r\u00e9", max_size=40).map(str.encode) | st.binary(max_size=20))
+@example(b"Items=%")
+@example(b"Items=%%41&a")
+@example(b"Items=100%&x=%4")
+@example(b"Items=%\n41")
+@example(b"Items=%C3%28&%49tems=%zz")
+def test_any_body_is_taken_apart_as_the_standard_library_does(body: bytes) -> None:
+    expected = parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
+    assert list(form.pairs(body)) == expected

@@ -1,13 +1,19 @@
-"""How long a call to DynamoDB may take, which of its errors pass, and how one is named in a log."""
+"""Calls to DynamoDB: how they are sent, how long they may take, and which of their errors pass."""
 
 import traceback
+from typing import TYPE_CHECKING, Any
 
+import orjson
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 _CONNECT_SECONDS, _READ_SECONDS, _TRIES = 1, 2, 2
 
-CALLS_AT_A_TIME = 8
+CALLS_AT_A_TIME = 10
+"""1000 records are 40 calls: four, one after another."""
 
 CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS,
@@ -15,6 +21,7 @@ CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": _TRIES},
     max_pool_connections=CALLS_AT_A_TIME,
     parameter_validation=False,
+    user_agent="consent-ledger",  # the client's own is put together anew for each call
 )
 
 LONGEST_CALL = _TRIES * (_CONNECT_SECONDS + _READ_SECONDS) + 1
@@ -38,6 +45,26 @@ TRANSIENT_CODES = frozenset(
 
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementError.html
 """
+
+
+def send_as_given(client: "DynamoDBClient", operation: str) -> None:
+    """Let a client send what it is given for an operation, without walking through it first.
+
+    DynamoDB's protocol is the JSON of the parameters, if they hold texts and not bytes.
+    """
+    events: Any = client.meta.events
+    aside, back = f"provide-client-params.dynamodb.{operation}", f"before-call.dynamodb.{operation}"
+    events.register_last(aside, _set_aside, unique_id=aside)
+    events.register_first(back, _put_back, unique_id=back)
+
+
+def _set_aside(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:
+    context["given"] = orjson.dumps(params)
+    return {}
+
+
+def _put_back(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    params["body"] = context["given"]
 
 
 def is_transient(error: BotoCoreError | ClientError) -> bool:

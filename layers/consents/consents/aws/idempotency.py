@@ -13,23 +13,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from zlib import compress, decompress
 
-from aws_lambda_powertools.utilities.idempotency import (
-    BasePersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
-from aws_lambda_powertools.utilities.idempotency.exceptions import (
-    IdempotencyAlreadyInProgressError,
-    IdempotencyInconsistentStateError,
-    IdempotencyPersistenceLayerError,
-    IdempotencyValidationError,
-)
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from consents.domain.errors import InProgress, KeyReused, Unavailable
 from consents.wires.answer import Answer
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, IdempotencyConfig
+    from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEPT_SECONDS = 24 * 60 * 60
@@ -54,10 +43,11 @@ class Claim:
 class Idempotency:
     """Runs the work of a claim once, and gives its answer to every repeat."""
 
-    def __init__(self, store: BasePersistenceLayer) -> None:
+    def __init__(self, store: Callable[[], "BasePersistenceLayer"]) -> None:
+        """`store` is asked for at the first claim, and the utility loaded then."""
         self._store = store
 
-    def once(self, claim: Claim, work: Callable[[], Answer], context: LambdaContext) -> Answer:
+    def once(self, claim: Claim, work: Callable[[], Answer], context: "LambdaContext") -> Answer:
         """Return the answer of the work, or the one kept from its first run.
 
         A crashed run holds the key until the invocation it ran in would have timed out.
@@ -68,23 +58,28 @@ class Idempotency:
             ClientError, BotoCoreError: the table did not answer, and nothing was done.
             Exception: what the work raises; the key is free again.
         """
+        from aws_lambda_powertools.utilities.idempotency import exceptions, idempotent_function
+
         run = _Run(work)
         execute = idempotent_function(
             run.execute,
             data_keyword_argument="claim",
-            persistence_store=self._store,
+            persistence_store=self._store(),
             config=_config(context),
             key_prefix="consents",
         )
         try:
             kept = execute(claim=_comparable(claim))
-        except IdempotencyValidationError:
+        except exceptions.IdempotencyValidationError:
             raise KeyReused from None
-        except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError):
+        except (
+            exceptions.IdempotencyAlreadyInProgressError,
+            exceptions.IdempotencyInconsistentStateError,
+        ):
             raise InProgress from None
         except _NotKept:
             return run.outcome()
-        except IdempotencyPersistenceLayerError as error:
+        except exceptions.IdempotencyPersistenceLayerError as error:
             return run.outcome(error.__cause__)
         return run.answer or _replayed(kept)
 
@@ -150,7 +145,9 @@ def _comparable(claim: Claim) -> dict[str, str]:
     return {"key": f"{claim.scope}#{claim.key}", "body": sha256(claim.body).hexdigest()}
 
 
-def _config(context: LambdaContext) -> IdempotencyConfig:
+def _config(context: "LambdaContext") -> "IdempotencyConfig":
+    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig
+
     return IdempotencyConfig(
         event_key_jmespath="key",
         payload_validation_jmespath="body",

@@ -3,25 +3,25 @@
 import os
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
-
-import boto3
+from typing import TYPE_CHECKING, cast
 
 from consents.aws.files import CONFIG, Files
 from consents.aws.progress import Progress
 from consents.aws.queues import Queue, part_message
-from consents.aws.wiring import directory, dynamodb, ledger
+from consents.aws.wiring import directory, dynamodb, ledger, session
 from consents.domain.drop import Drop
 from consents.imports import Part, Planner, Worker
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 
 @cache
 def files() -> Files:
     """Return the objects of imports."""
-    return Files(boto3.client("s3", config=CONFIG), os.environ["DROPS_BUCKET"])
+    client = session().create_client("s3", config=CONFIG)
+    return Files(cast("S3Client", client), os.environ["DROPS_BUCKET"])
 
 
 @cache
@@ -61,4 +61,4 @@ def dead_letter_queue() -> Queue:
 
 @cache
 def _sqs() -> "SQSClient":
-    return boto3.client("sqs")
+    return cast("SQSClient", session().create_client("sqs"))

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import batched, count
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,13 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 from cachetools import LRUCache
 
-from consents.aws.dynamodb import CALLS_AT_A_TIME, TRANSIENT_CODES, error_code, is_transient
+from consents.aws.dynamodb import (
+    CALLS_AT_A_TIME,
+    TRANSIENT_CODES,
+    error_code,
+    is_transient,
+    send_as_given,
+)
 from consents.domain import record as domain
 from consents.domain.errors import Unavailable
 from consents.domain.outcome import Arrival
@@ -69,6 +76,7 @@ class Ledger:
         self._sleep = sleep
         self._threads = ThreadPoolExecutor(CALLS_AT_A_TIME, thread_name_prefix="ledger")
         self._known_texts: LRUCache[Key, None] = LRUCache(_KNOWN_TEXTS)
+        send_as_given(client, "BatchExecuteStatement")
 
     def append(
         self,
@@ -202,7 +210,7 @@ class Ledger:
             if record.agreement_text is not None and record.agreement_text_hash is not None
         }
         new = {
-            key: _keyed(key, text={"S": text})
+            key: {"pk": {"S": key[0]}, "sk": {"S": key[1]}, "text": {"S": text}}
             for key, text in texts.items()
             if key not in self._known_texts
         }
@@ -297,28 +305,27 @@ def _date_in_key(item: Item) -> str:
     return str(item["sk"]["S"]).split("#")[1]
 
 
-def _keyed(key: Key, **attributes: Any) -> Item:
-    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, **attributes}
-
-
+@cache
 def _insert_statement(table: str, names: tuple[str, ...]) -> str:
     values = ", ".join(f"'{name}': ?" for name in names)
     return f'INSERT INTO "{table}" VALUE {{{values}}}'
 
 
 def _record_item(key: Key, record: ConsentRecord, receipt: Receipt) -> Item:
-    item = _keyed(
-        key,
-        wire={"S": record.wire},
-        status={"S": record.status},
-        effective_at={"S": timestamp(domain.effective_at(record.dated_at, receipt.received_at))},
-        received_at={"S": timestamp(receipt.received_at)},
-        request_id={"S": receipt.request_id},
-        evidence={"M": {name: {"S": value} for name, value in record.evidence.items()}},
-    )
-    for name in ("phone_number_id", "correlation_id"):
-        if value := getattr(record, name):
-            item[name] = {"S": value}
+    item: Item = {
+        "pk": {"S": key[0]},
+        "sk": {"S": key[1]},
+        "wire": {"S": record.wire},
+        "status": {"S": record.status},
+        "effective_at": {"S": timestamp(domain.effective_at(record.dated_at, receipt.received_at))},
+        "received_at": {"S": timestamp(receipt.received_at)},
+        "request_id": {"S": receipt.request_id},
+        "evidence": {"M": {name: {"S": value} for name, value in record.evidence.items()}},
+    }
+    if record.phone_number_id:
+        item["phone_number_id"] = {"S": record.phone_number_id}
+    if record.correlation_id:
+        item["correlation_id"] = {"S": record.correlation_id}
     return item
 
 

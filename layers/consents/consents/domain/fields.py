@@ -7,15 +7,14 @@ are the small functions below, which return what they were given (or what it mea
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv6Address
 from ipaddress import ip_address as parse_ip_address
-from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import Annotated, Any, Literal, TypeGuard
 from urllib.parse import urlsplit
 
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
-from phonenumbers.phonemetadata import PhoneMetadata
-from pydantic import AfterValidator, Field, PlainValidator, Strict, ValidationInfo
+from pydantic import AfterValidator, Field, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -24,12 +23,12 @@ CLOCK_SKEW = timedelta(minutes=5)
 IN_THE_FUTURE = "in_the_future"
 """The error type of a date that is further ahead than `CLOCK_SKEW`."""
 
-_E164 = re.compile(r"\+[1-9][0-9]{1,14}")
+_E164 = r"\+[1-9][0-9]{1,14}"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _CORRELATION_ID = "[0-9a-fA-F]{32}"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_RFC3339 = re.compile(
-    rf"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]++)?(?:Z|[+-][0-9]{{2}}:[0-5][0-9])"
+_RFC3339 = (
+    rf"^{_DAY}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{{2}}:[0-5][0-9])$"
 )
 _ISO8601 = re.compile(
     rf"(?:{_DAY}T[0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:[.,][0-9]++)?)?"
@@ -37,17 +36,12 @@ _ISO8601 = re.compile(
     r"(?:Z|[+-][0-9]{2}(?::?[0-5][0-9])?)"
 )
 _MAX_DATE_LENGTH = 64
+_KNOWN_URLS = 1024
+"""A batch comes from few pages; of URLs of the greatest length these are 2 MiB."""
 _LAST_MINUTES = {(6, 30, 23, 59), (12, 31, 23, 59)}
 _HOST_LABEL = re.compile(r"(?:[A-Za-z0-9_-]|[^\x00-\x7f]){1,63}")
 _IPV6_NETLOC = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 _URL_REFUSED = re.compile(r"[\x00-\x20\x7f\\\s]")
-
-
-class Moment(NamedTuple):
-    """A date as it was sent, and the instant it names, in UTC."""
-
-    text: str
-    at: datetime
 
 
 def possible_number(number: str) -> str:
@@ -56,22 +50,31 @@ def possible_number(number: str) -> str:
     Possible, not valid: ranges are assigned every day, lengths hardly ever change. A trunk prefix
     (`+44 0...`) is refused, since a second spelling would split one contact's history in two.
     """
-    if not _E164.fullmatch(number) or not _has_possible_length(number):
-        raise ValueError("not a possible E.164 number")
+    if not re.fullmatch(_E164, number):
+        raise ValueError("not an E.164 number")
+    return _of_possible_length(number)
+
+
+def _of_possible_length(number: str) -> str:
+    if not _is_possible(number[1:4], len(number) - 1):
+        raise ValueError("not a possible number")
     return number
 
 
-def _has_possible_length(number: str) -> bool:
+@cache
+def _is_possible(first_digits: str, digits: int) -> bool:
     for width in (1, 2, 3):  # country calling codes are prefix-free, so the first found is the one
-        lengths = _national_lengths(number[1 : 1 + width])
+        lengths = _national_lengths(first_digits[:width])
         if lengths:
-            return len(number) - 1 - width in lengths
+            return digits - width in lengths
     return False
 
 
-@cache
 def _national_lengths(country_code: str) -> frozenset[int]:
     """Return the lengths of full national numbers under a calling code; empty if there is none."""
+    # Loaded with the first number, since not every function reads one.
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+
     regions = COUNTRY_CODE_TO_REGION_CODE.get(int(country_code))
     if regions is None:
         return frozenset()
@@ -84,37 +87,41 @@ def _national_lengths(country_code: str) -> frozenset[int]:
     return frozenset(plan.possible_length) if plan else frozenset()
 
 
-def rfc3339(value: object, info: ValidationInfo[Any]) -> Moment:
-    """Return the moment an RFC 3339 date-time names; `info.context.now` is the receipt."""
-    return _moment(value, _RFC3339, info.context.now)
+def rfc3339(text: str, info: ValidationInfo[Any]) -> datetime:
+    """Return the instant that a text in the form of RFC 3339 names, if it names one.
+
+    `info.context["now"]` is the receipt.
+    """
+    return _instant(text.upper(), info.context["now"])
 
 
-def iso8601(value: object, info: ValidationInfo[Any]) -> Moment:
-    """Return the moment an ISO 8601 date and time with a zone names.
+def iso8601(value: object, info: ValidationInfo[Any]) -> datetime:
+    """Return the instant that an ISO 8601 date and time with a zone names.
 
     The calendar date in extended or basic format; seconds may be left out, as some clients do on a
     full minute. Week and ordinal dates are refused.
     """
-    return _moment(value, _ISO8601, info.context.now)
-
-
-def _moment(value: object, form: re.Pattern[str], now: datetime) -> Moment:
     if not isinstance(value, str) or len(value) > _MAX_DATE_LENGTH:
         raise ValueError("not a text of a date's length")
     text = value.upper()  # T and Z may be in lower case
-    if not form.fullmatch(text):
+    if not _ISO8601.fullmatch(text):
         raise ValueError("not a date and time with a zone")
+    return _instant(text, info.context["now"])
+
+
+def _instant(text: str, now: datetime) -> datetime:
     try:
         at = _leap_second(text) if text[16:19] == ":60" else _in_utc(text)
     except OverflowError:  # the first and the last day that a datetime can hold
         raise ValueError("not a date that can be told in UTC") from None
-    if at > now + CLOCK_SKEW:
+    if at > now and at > now + CLOCK_SKEW:
         raise PydanticCustomError(IN_THE_FUTURE, "in the future")
-    return Moment(value, at)
+    return at
 
 
 def _in_utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def _leap_second(text: str) -> datetime:
@@ -127,12 +134,14 @@ def _leap_second(text: str) -> datetime:
 
 def ip_text(text: str) -> str:
     """Return an IPv4 or IPv6 address, which has no zone index."""
-    if "%" in text:
-        raise ValueError("has a zone index")
-    parse_ip_address(text)
+    try:
+        inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except OSError:
+        raise ValueError("not an IP address") from None
     return text
 
 
+@lru_cache(_KNOWN_URLS)
 def http_url(text: str) -> str:
     """Return an absolute http(s) URL with a host, a legal port if any, and no credentials."""
     if _URL_REFUSED.search(text):  # urlsplit drops some of these in silence
@@ -170,13 +179,19 @@ CorrelationId = Annotated[str, Strict(), Field(pattern=f"^{_CORRELATION_ID}$")]
 SenderId = Annotated[
     str, Strict(), Field(pattern=r"^(?:MG[0-9a-fA-F]{32}|\+[1-9][0-9]{1,14}|[0-9]{3,8})$")
 ]
-ContactNumber = Annotated[str, Strict(), AfterValidator(possible_number)]
+ContactNumber = Annotated[
+    str, Strict(), Field(pattern=f"^{_E164}$"), AfterValidator(_of_possible_length)
+]
 OptedIn = Annotated[bool, Strict()]
 Status = Literal["opt-in", "opt-out"]
 Source = Literal["website", "offline", "opt-in-message", "opt-out-message", "others"]
 ConsentMethod = Literal["checkbox", "sms_keyword", "written", "verbal", "attested"]
-CapturedAt = Annotated[Moment, PlainValidator(rfc3339)]
-DateOfConsent = Annotated[Moment, PlainValidator(iso8601)]
+CapturedAt = Annotated[
+    str,
+    Strict(),
+    Field(max_length=_MAX_DATE_LENGTH, pattern=_RFC3339),
+    AfterValidator(rfc3339),  # from here on a datetime
+]
 IpAddress = Annotated[str, Strict(), Field(max_length=45), AfterValidator(ip_text)]
 UserAgent = Annotated[str, Strict(), Field(min_length=1, max_length=1024)]
 AgreementText = Annotated[str, Strict(), Field(min_length=1, max_length=10_000)]

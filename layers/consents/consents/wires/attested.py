@@ -1,13 +1,13 @@
 """The attested-consent wire: JSON records, each with its evidence."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, NotRequired, TypedDict, get_args
+from functools import cache
+from typing import Any, NotRequired, TypedDict, get_args
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import TypeAdapter, ValidationError
 
 from consents.domain import errors, fields
 from consents.domain.outcome import Fault, Outcome, Rejected, Stored
@@ -68,11 +68,11 @@ MESSAGES: Mapping[str, str] = {
 _MESSAGES_BY_ERROR: Mapping[str, str] = {
     "missing": "is required",
     "dict_type": "must be an object",
-    "not_found": "not found",
     fields.IN_THE_FUTURE: "must not be in the future",
 }
 
 
+_NOT_OWNED = Fault("phone_number_id", "not found")
 _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 
 
@@ -83,12 +83,6 @@ class Reading:
     now: datetime
     senders: Mapping[str, str]
     """`phone_number_id`, in lower case, to E.164 number."""
-
-
-def _owned(phone_number_id: str, info: ValidationInfo[Any]) -> str:
-    if phone_number_id.lower() not in info.context.senders:
-        raise PydanticCustomError("not_found", "not found")
-    return phone_number_id.lower()
 
 
 class _BrowserEvidence(TypedDict):
@@ -110,14 +104,13 @@ class _OffBrowserEvidence(TypedDict):
 
 
 class _Record[Evidence](TypedDict):
-    phone_number_id: Annotated[fields.Uuid, AfterValidator(_owned)]
+    phone_number_id: fields.Uuid
     contact_number: fields.ContactNumber
     opted_in: fields.OptedIn
     evidence: Evidence
 
 
-_BROWSER = TypeAdapter(_Record[_BrowserEvidence])
-_OFF_BROWSER = TypeAdapter(_Record[_OffBrowserEvidence])
+_KEPT_AS_SENT = [name for name in _BrowserEvidence.__annotations__ if name != "agreement_text"]
 _OFF_BROWSER_METHODS = [name for name in get_args(fields.ConsentMethod) if name != "checkbox"]
 
 
@@ -173,24 +166,33 @@ def phone_number_ids(records: Iterable[Any]) -> set[str]:
 
 def read(record: Any, reading: Reading) -> ConsentRecord | Rejected:
     """Return a consent record, or all the faults of what was sent."""
-    try:
-        sent = _rules(record).validate_python(record, context=reading)
-    except ValidationError as error:
-        return _rejected(tuple(_faults(error)))
-    evidence = sent["evidence"]
-    proof = {name: value for name, value in evidence.items() if isinstance(value, str)}
-    text = proof.pop("agreement_text")
+    judged = judge(record, reading)
+    if isinstance(judged, Rejected):
+        return judged
+    evidence, phone_number_id = judged["evidence"], judged["phone_number_id"].lower()
+    text = evidence["agreement_text"]
+    proof = {name: record["evidence"][name] for name in _KEPT_AS_SENT if evidence.get(name)}
     return ConsentRecord(
         wire=Wire.ATTESTED,
-        sender=reading.senders[sent["phone_number_id"]],
-        contact=sent["contact_number"],
-        status=Status.OPT_IN if sent["opted_in"] else Status.OPT_OUT,
-        dated_at=evidence["captured_at"].at,
-        evidence=proof
-        | {"captured_at": evidence["captured_at"].text, "agreement_text_hash": text_hash(text)},
-        phone_number_id=sent["phone_number_id"],
+        sender=reading.senders[phone_number_id],
+        contact=judged["contact_number"],
+        status=Status.OPT_IN if judged["opted_in"] else Status.OPT_OUT,
+        dated_at=evidence["captured_at"],
+        evidence=proof | {"agreement_text_hash": text_hash(text)},
+        phone_number_id=phone_number_id,
         agreement_text=text,
     )
+
+
+def judge(record: Any, reading: Reading) -> dict[str, Any] | Rejected:
+    """Return the fields that were sent, with the date read, or all the faults."""
+    try:
+        sent: dict[str, Any] = _rules(record).validate_python(record, context={"now": reading.now})
+    except ValidationError as error:
+        return Rejected("VALIDATION_FAILED", _faults(error, record, reading))
+    if sent["phone_number_id"].lower() not in reading.senders:
+        return Rejected("NOT_FOUND", (_NOT_OWNED,))
+    return sent
 
 
 def read_single(record: Any, reading: Reading) -> ConsentRecord:
@@ -210,18 +212,30 @@ def _rules(record: Any) -> TypeAdapter[Any]:
     """Return the rules of a record: only a checkbox needs a browser behind it."""
     evidence = record.get("evidence") if isinstance(record, dict) else None
     method = evidence.get("consent_method") if isinstance(evidence, dict) else None
-    return _OFF_BROWSER if method in _OFF_BROWSER_METHODS else _BROWSER
+    return _off_browser() if method in _OFF_BROWSER_METHODS else _browser()
 
 
-def _faults(error: ValidationError) -> Iterator[Fault]:
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        path = ".".join(str(step) for step in fault["loc"])
-        yield Fault(path, _MESSAGES_BY_ERROR.get(fault["type"]) or MESSAGES[path])
+@cache  # at the first record: the function that answers unknown routes has none
+def _browser() -> TypeAdapter[Any]:
+    return TypeAdapter(_Record[_BrowserEvidence])
 
 
-def _rejected(faults: tuple[Fault, ...]) -> Rejected:
-    not_found = faults == (Fault("phone_number_id", "not found"),)
-    return Rejected("NOT_FOUND" if not_found else "VALIDATION_FAILED", faults)
+@cache
+def _off_browser() -> TypeAdapter[Any]:
+    return TypeAdapter(_Record[_OffBrowserEvidence])
+
+
+def _faults(error: ValidationError, record: Any, reading: Reading) -> tuple[Fault, ...]:
+    told = error.errors(include_url=False, include_context=False, include_input=False)
+    faults = tuple(_fault(".".join(map(str, fault["loc"])), fault["type"]) for fault in told)
+    is_sound = faults[0].field not in {"", "phone_number_id"}  # or it would be told first
+    if is_sound and record["phone_number_id"].lower() not in reading.senders:
+        return (_NOT_OWNED, *faults)
+    return faults
+
+
+def _fault(path: str, error: str) -> Fault:
+    return Fault(path, _MESSAGES_BY_ERROR.get(error) or MESSAGES[path])
 
 
 def render_batch(outcomes: Sequence[Outcome]) -> Answer:

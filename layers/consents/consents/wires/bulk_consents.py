@@ -2,8 +2,8 @@
 
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, NotRequired, TypedDict
 
 import orjson
@@ -51,12 +51,7 @@ _REPEATED = Fault("correlation_id", TOKENS["correlation_id"])
 _LONGEST_ECHO = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    now: datetime
-
-
-def _optional_date(value: object, info: ValidationInfo[Any]) -> fields.Moment | None:
+def _optional_date(value: object, info: ValidationInfo[Any]) -> datetime | None:
     return None if value is None or value == "" else fields.iso8601(value, info)
 
 
@@ -66,10 +61,12 @@ class _Item(TypedDict):
     contact_id: fields.ContactNumber
     status: fields.Status
     source: fields.Source
-    date_of_consent: NotRequired[Annotated[fields.Moment | None, PlainValidator(_optional_date)]]
+    date_of_consent: NotRequired[Annotated[datetime | None, PlainValidator(_optional_date)]]
 
 
-_RULES = TypeAdapter(_Item)
+@cache  # at the first item: the function that answers unknown routes has none
+def _rules() -> TypeAdapter[Any]:
+    return TypeAdapter(_Item)
 
 
 def secret(authorization: str) -> str:
@@ -124,7 +121,7 @@ def read_batch(items: Iterable[Any], now: datetime) -> list[ConsentRecord | Reje
 def read(item: Any, now: datetime) -> ConsentRecord | Rejected:
     """Return a consent record, or all the faults of what was sent; `now` is the receipt."""
     try:
-        sent = _RULES.validate_python(item, context=_Reading(now))
+        sent = _rules().validate_python(item, context={"now": now})
     except ValidationError as error:
         return Rejected(str(INVALID_ITEM), tuple(_faults(error)))
     date = sent.get("date_of_consent")
@@ -133,8 +130,9 @@ def read(item: Any, now: datetime) -> ConsentRecord | Rejected:
         sender=canonical_sender(sent["sender_id"]),
         contact=sent["contact_id"],
         status=Status(sent["status"]),
-        dated_at=date.at if date else None,
-        evidence={"source": sent["source"]} | ({"date_of_consent": date.text} if date else {}),
+        dated_at=date,
+        evidence={"source": sent["source"]}
+        | ({"date_of_consent": item["date_of_consent"]} if date else {}),
         correlation_id=sent["correlation_id"].lower(),
     )
 

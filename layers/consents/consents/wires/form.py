@@ -1,9 +1,11 @@
 """The `Items` of a form-encoded body, in every form that released clients send them."""
 
 import re
+from binascii import a2b_qp
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from consents.domain.errors import MalformedBody
 from consents.wires import json_text
@@ -24,7 +26,7 @@ def items(body: bytes) -> list[Any]:
     indexed: defaultdict[int, list[Any]] = defaultdict(list)
     objects: defaultdict[int, dict[str, str]] = defaultdict(dict)
     alone: dict[str, str] = {}
-    for name, value in parse_qsl(body.decode(errors="replace"), keep_blank_values=True):
+    for name, value in pairs(body):
         if _LISTED.fullmatch(name):
             listed += _decoded(value)
         elif match := _INDEXED.fullmatch(name):
@@ -37,6 +39,29 @@ def items(body: bytes) -> list[Any]:
         indexed[index].append(item)
     by_index = [item for index in sorted(indexed) for item in indexed[index]]
     return listed + by_index + ([alone] if alone else [])
+
+
+def pairs(body: bytes) -> Iterator[tuple[str, str]]:
+    """Return the names and values of a body, as `parse_qsl` does in five times the time."""
+    if not body.isascii() or b"\n" in body or b"\r" in body:  # no client sends these as they are
+        yield from parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
+        return
+    for pair in body.split(b"&"):
+        if pair:
+            name, _, value = pair.partition(b"=")
+            yield _unquoted(name), _unquoted(value)
+
+
+def _unquoted(text: bytes) -> str:
+    """Return a text without its `+` and `%XX`.
+
+    Quoted-printable is the same code with `=` for `%`, and is decoded in C. It leaves a longer text
+    where a sign is not followed by two hex digits.
+    """
+    decoded = a2b_qp(text.replace(b"+", b" ").replace(b"=", b"=3D").replace(b"%", b"="))
+    if len(decoded) != len(text) - 2 * text.count(b"%"):
+        return unquote_plus(text.decode())
+    return decoded.decode(errors="replace")
 
 
 def _decoded(text: str) -> list[Any]:

@@ -1,0 +1,72 @@
+"""What the rounds of a case came to, and whether its limits hold."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.cases import Limits
+from bench.side import Round
+
+ROUNDS = 15
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the rounds of a case took on each side, the two of a pair right after each other."""
+
+    case: str
+    limits: Limits
+    ours: Sequence[Round]
+    idiom: Sequence[Round]
+
+    def ratios(self, name: str) -> list[float]:
+        """Return how many times the idiom's time ours took, round by round."""
+        pairs = zip(self.ours, self.idiom, strict=True)
+        return [getattr(ours, name) / getattr(idiom, name) for ours, idiom in pairs]
+
+    def checks(self) -> Iterator[tuple[str, float, float]]:
+        """Return each limit: what is limited, the measured value, and the most it may be."""
+        limits = self.limits
+        if limits.cpu is not None:
+            yield "cpu", median(self.ratios("cpu_ms")), limits.cpu
+        if limits.wall is not None:
+            yield "wall", median(self.ratios("wall_ms")), limits.wall
+        if limits.calls is not None:
+            yield "calls", max(each.calls for each in self.ours), limits.calls
+        if limits.loads is not None:
+            loads = [each.cpu_ms / (each.loads_ms or 1) for each in self.ours]
+            yield "cpu / orjson.loads", median(loads), limits.loads
+
+    @property
+    def target(self) -> str:
+        """What must hold, and what was measured where it stands nowhere else."""
+        return ", ".join(
+            f"{name} <= {most:g}" + (f" (is {value:.1f})" if "loads" in name else "")
+            for name, value, most in self.checks()
+        )
+
+    @property
+    def holds(self) -> bool:
+        """Whether every limit is kept."""
+        return all(value <= most for _, value, most in self.checks())
+
+    def told(self) -> dict[str, object]:
+        """Return the result as it is written down."""
+        return {
+            "case": self.case,
+            "ours": medians(self.ours),
+            "idiom": medians(self.idiom),
+            "cpu_ratio": round(median(self.ratios("cpu_ms")), 3),
+            "wall_ratio": round(median(self.ratios("wall_ms")), 3),
+            "target": self.target,
+            "holds": self.holds,
+        }
+
+
+def medians(rounds: Sequence[Round]) -> dict[str, float]:
+    """Return what a round takes."""
+    return {
+        "cpu_ms": round(median(each.cpu_ms for each in rounds), 2),
+        "wall_ms": round(median(each.wall_ms for each in rounds), 2),
+        "calls": max(each.calls for each in rounds),
+    }
