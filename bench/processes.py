@@ -94,7 +94,8 @@ class Running:
 
     def round(self, case: str, seed: str) -> Round:
         """Run a round of a case."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         print(json.dumps([case, seed]), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:

@@ -99,7 +99,7 @@ def _accepted(answer: dict[str, Any]) -> int | None:
     """Return how many records an answer says were accepted, if it says so."""
     told: dict[str, Any] = json.loads(answer["body"])
     if "items" in told:
-        return sum(item["error_code"] == 0 for item in told["items"])
+        return len([item for item in told["items"] if item["error_code"] == 0])
     accepted: int | None = told.get("accepted")
     return accepted
 

@@ -76,11 +76,12 @@ class Condition:
         first = self._tokens.pop(0)
         if first in {"attribute_exists", "attribute_not_exists"}:
             _, name, _ = (self._tokens.pop(0) for _ in range(3))
-            return (self._value(name) is not None) is (first == "attribute_exists")
+            exists = self._value(name) is not None
+            return exists is (first == "attribute_exists")
         comparison, second = self._tokens.pop(0), self._tokens.pop(0)
         left, right = self._value(first), self._value(second)
         if left is None or right is None:  # what is missing is only ever unequal
-            return comparison == "<>"
+            return bool(comparison == "<>")
         return bool(_COMPARISONS[comparison](left, right))
 
     def _taken(self, token: str) -> bool:

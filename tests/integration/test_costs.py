@@ -1,0 +1,139 @@
+"""What a call costs, where it can be counted: calls, how many wait for others, bytes, memory."""
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from math import ceil
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from consents.aws import wiring
+from consents.aws.dynamodb import CALLS_AT_A_TIME
+from consents.aws.ledger import STATEMENTS_PER_CALL
+
+from bench import bodies
+from tests.integration.callers import BULK, BULK_CONSENTS, all_stored, headers
+from tests.integration.conftest import BreakCall, Invoke, NewTenant, Tenant
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MIB = 2**20
+BESIDE_RECORDS = 4
+"""A claim, a draw of two writes at most, and the kept answer; the caller is known already."""
+
+
+@pytest.fixture
+def tenant(new_tenant: NewTenant, invoke: Invoke) -> Tenant:
+    """An organization whose callers, senders and texts the functions have met."""
+    tenant = new_tenant(phone_number_id=bodies.PHONE_NUMBER_ID)
+    body = bodies.batch(bodies.records(50, 0, "met before"))
+    assert invoke(BULK, headers(tenant, BULK, "met before"), body=body).json["accepted"] == 50
+    assert invoke(BULK_CONSENTS, headers(tenant, BULK_CONSENTS, "met before")).status == 201
+    return tenant
+
+
+@pytest.fixture
+def sent(tenant: Tenant) -> Iterator[list[int]]:
+    """The bytes of each DynamoDB call that is made for a tenant, once it is known."""
+    assert tenant
+    sizes: list[int] = []
+    events = wiring.dynamodb().meta.events
+
+    def measure(params: dict[str, Any], **_: Any) -> None:
+        sizes.append(len(params["body"]))
+
+    events.register("before-call.dynamodb", measure)
+    yield sizes
+    events.unregister("before-call.dynamodb", measure)
+
+
+def body_of(event: str, count: int) -> str:
+    if event == BULK:
+        return bodies.batch(bodies.records(count, 0, "costs"))
+    return bodies.form(bodies.items(count, 0, "costs"))
+
+
+@pytest.mark.parametrize("count", [1, 25, 26, 1000])
+@pytest.mark.parametrize("event", [BULK, BULK_CONSENTS])
+def test_a_call_makes_one_ledger_call_for_25_records_and_four_others_at_most(
+    invoke: Invoke, tenant: Tenant, calls: list[str], event: str, count: int
+) -> None:
+    assert invoke(event, headers(tenant, event), body=body_of(event, count)).status in {200, 201}
+
+    assert calls.count("BatchExecuteStatement") == ceil(count / STATEMENTS_PER_CALL)
+    assert len(calls) <= ceil(count / STATEMENTS_PER_CALL) + BESIDE_RECORDS
+
+
+def test_of_1000_records_no_more_than_eight_calls_wait_for_each_other(
+    invoke: Invoke, tenant: Tenant, calls: list[str], break_call: BreakCall
+) -> None:
+    together = Barrier(CALLS_AT_A_TIME)
+
+    def wait_for_the_others(**_: Any) -> None:
+        together.wait(timeout=20)  # a broken barrier fails the call, and its records
+
+    break_call("BatchExecuteStatement", wait_for_the_others)
+    answer = invoke(BULK, headers(tenant, BULK), body=body_of(BULK, 1000))
+
+    assert answer.json["accepted"] == 1000
+    others = [call for call in calls if call != "BatchExecuteStatement"]
+    in_a_row = calls.count("BatchExecuteStatement") / CALLS_AT_A_TIME
+    assert len(others) + in_a_row <= 8
+
+
+def test_a_record_is_sent_in_little_more_bytes_than_it_has(
+    invoke: Invoke, tenant: Tenant, sent: list[int]
+) -> None:
+    body = body_of(BULK, 1000)
+    invoke(BULK, headers(tenant, BULK), body=body)
+
+    assert sum(sent) <= 1.75 * len(body)
+
+
+@pytest.mark.parametrize("event", [BULK, BULK_CONSENTS])
+def test_a_record_costs_one_write_unit(
+    invoke: Invoke, tenant: Tenant, dynamodb: "DynamoDBClient", event: str
+) -> None:
+    invoke(event, headers(tenant, event), body=body_of(event, 100))
+
+    assert max(size(item) for item in all_stored(dynamodb, tenant.org_id)) <= 1024
+
+
+def size(item: dict[str, Any]) -> int:
+    """Return the bytes that DynamoDB counts of an item: its names and values, 4 for each in a map.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    return sum(len(name.encode()) + _size(value) for name, value in item.items())
+
+
+def _size(value: dict[str, Any]) -> int:
+    if "M" in value:
+        return 3 + sum(1 + len(name.encode()) + _size(of) for name, of in value["M"].items())
+    return len(value["S"].encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(body_of(BULK, 1000), id="1000 records"),
+        pytest.param(bodies.long_texts("costs"), id="2 KB in every field"),
+        pytest.param(bodies.nested_deep("costs"), id="8 MiB of one array in another"),
+        pytest.param(json.dumps({"records": ["x" * (8 * MIB - 20)]}), id="one text of 8 MiB"),
+    ],
+)
+def test_a_call_takes_at_most_16_times_the_memory_of_its_body(
+    invoke: Invoke, tenant: Tenant, body: str
+) -> None:
+    # Of these, 12 are orjson's: it sets aside what a body of the most values would need.
+    tracemalloc.start()
+    try:
+        answer = invoke(BULK, headers(tenant, BULK), body=body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert answer.status in {200, 400}
+    assert peak <= 16 * len(body)
