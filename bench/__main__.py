@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from statistics import quantiles
 
@@ -78,7 +78,7 @@ def main() -> int:
     columns = ("case", "cpu ms", "wall ms", "calls", "cpu ratio", "wall ratio", "target", "holds")
     table = Table(*columns, caption="ours / plain idiom; medians, and the quartiles of the ratios")
     results = []
-    for result in (*cold_start.measure(), *measure()):
+    for result in chain(cold_start.measure(), measure()):
         print(f"{'holds' if result.holds else 'FAILS'}  {result.case}", flush=True)
         results.append(result)
         table.add_row(*row(result))

@@ -1,0 +1,94 @@
+"""Which packages a function loads: each costs every cold start, so a new one is a decision.
+
+boto3 stands for some 40 ms of CPU that only a request with an idempotency key needs.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.callers import BULK, BULK_CONSENTS, SINGLE, headers
+from tests.integration.conftest import ROOT, Tenant
+
+CLIENT = {"botocore", "dateutil", "jmespath", "six", "urllib3"}
+PYDANTIC = {
+    "annotated_types",
+    "pydantic",
+    "pydantic_core",
+    "typing_extensions",
+    "typing_inspection",
+}
+AT_IMPORT = CLIENT | PYDANTIC | {"aws_lambda_powertools", "cachetools", "orjson", "ulid"}
+WITH_A_KEY = {"boto3", "s3transfer"}
+ONLY_HERE = {
+    "OpenSSL",
+    "_awscrt",
+    "_cffi_backend",
+    "_distutils_hack",
+    "awscrt",
+    "certifi",
+    "cryptography",
+}
+"""What botocore and urllib3 take where they find it: neither layer nor runtime needs to have it."""
+
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+
+PROGRAM = """
+import json, sys
+from importlib import import_module
+
+def loaded():
+    names = {name.partition(".")[0] for name in sys.modules}
+    return sorted(
+        name
+        for name in names - set(sys.stdlib_module_names)
+        if "site-packages" in str(getattr(sys.modules.get(name), "__file__", ""))
+    )
+
+class Context:
+    def get_remaining_time_in_millis(self):
+        return 29_000
+
+handler = import_module(f"functions.{sys.argv[1]}.app").handler
+told = {"import": loaded()}
+for event in json.loads(sys.stdin.read()):
+    told["status"] = handler(event, Context())["statusCode"]
+    told["answer"] = loaded()
+print(json.dumps(told))
+"""
+
+
+def load(function: str, *events: object) -> dict[str, list[str]]:
+    """Return what a process has loaded once it has imported a function, and answered events."""
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, function],
+        cwd=ROOT,
+        input=json.dumps(events),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    told = json.loads(ran.stdout.splitlines()[-1])  # what comes before is the log
+    return {stage: told[stage] for stage in ("import", "answer") if stage in told}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.usefixtures("engine")
+def test_a_function_loads_these_packages_and_no_others(function: str) -> None:
+    assert set(load(function)["import"]) - ONLY_HERE == AT_IMPORT
+
+
+@pytest.mark.parametrize(("key", "more"), [(None, set()), ("one", WITH_A_KEY)])
+@pytest.mark.parametrize("event", [BULK, SINGLE, BULK_CONSENTS])
+def test_the_first_answer_adds_phone_numbers_and_boto3_only_for_a_key(
+    tenant: Tenant, event: str, key: str | None, more: set[str]
+) -> None:
+    sent = json.loads((ROOT / "events" / f"{event}.json").read_text())
+    sent["headers"] |= headers(tenant, event, key)
+
+    loaded = set(load(event.partition(".")[0], sent)["answer"])
+
+    assert loaded - ONLY_HERE == AT_IMPORT | {"phonenumbers"} | more
