@@ -192,9 +192,7 @@ def write(file: Path, form: str, rows: int) -> int:
 def running(function: str, queue: str, file: Path, told: list[Usage]) -> Iterator[None]:
     """Run a process of a function, and keep what it tells at its end."""
     command = [sys.executable, "-m", "bench.drop_process", function, queue, str(file)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             yield
         finally:
