@@ -13,15 +13,16 @@ from consents.domain.drop import Drop
 from consents.imports import Part, Planner, Worker
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 
 @cache
 def files() -> Files:
-    """Return the objects of imports."""
-    client = session().create_client("s3", config=CONFIG)
-    return Files(cast("S3Client", client), os.environ["DROPS_BUCKET"])
+    """Return the objects of imports; boto3 knows how to upload what is longer than memory."""
+    import boto3  # not for who needs no files
+
+    client = boto3.Session(botocore_session=session()).client("s3", config=CONFIG)
+    return Files(client, os.environ["DROPS_BUCKET"])
 
 
 @cache
