@@ -30,8 +30,9 @@ ROOT = Path(__file__).parents[1]
 RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")
 """What the Lambda runtime has, and the layer therefore has not."""
 
-API = ("CaptureConsents", "CreateBulkConsents")
-OTHERS = ("CaptureConsent", "NotFound", "PlanImport", "ImportPart", "FailImport")
+API = ("CaptureConsents", "CreateBulkConsents", "CaptureConsent", "NotFound")
+FILES = ("PlanImport", "ImportPart", "FailImport")
+"""These have clients that the idiom has not: they are shown beside it, and not held against it."""
 _HALF = Limits(cpu=0.5)
 
 PROCESS = """
@@ -82,9 +83,12 @@ def measure() -> Iterator[Result]:
             running.round(CASES[0].name, "cold start")  # it has filled its tables then
         built = Path(stack.enter_context(TemporaryDirectory()))
         _build(built)
-        for name in (*API, *OTHERS):
+        for name, limits in [
+            *((name, _HALF) for name in API),
+            *((name, Limits()) for name in FILES),
+        ]:
             functions = _ours(built, endpoint, name), _idiom(built, endpoint, name)
-            yield _measured(f"cold start: import of {name}", functions, ("", ""))
+            yield _measured(f"cold start: import of {name}", limits, functions, ("", ""))
         for name, case in (
             (API[0], _first("capture_consents")),
             (API[1], _first("create_bulk_consents")),
@@ -92,7 +96,7 @@ def measure() -> Iterator[Result]:
             functions = _ours(built, endpoint, name), _idiom(built, endpoint, name)
             event = json.dumps(case.event("cold", authorization(case)))
             title = f"cold start: import and first answer of {name}"
-            yield _measured(title, functions, (event, event))
+            yield _measured(title, _HALF, functions, (event, event))
 
 
 def _first(route: str) -> Case:
@@ -101,13 +105,15 @@ def _first(route: str) -> Case:
     return replace(found, keyed=False)
 
 
-def _measured(title: str, functions: tuple[Function, Function], events: tuple[str, str]) -> Result:
+def _measured(
+    title: str, limits: Limits, functions: tuple[Function, Function], events: tuple[str, str]
+) -> Result:
     pairs = [
         tuple(function.start(event) for function, event in zip(functions, events, strict=True))
         for _ in range(1 + ROUNDS)
     ]
     ours, idiom = zip(*pairs[1:], strict=True)
-    return Result(title, _HALF, ours, idiom)
+    return Result(title, limits, ours, idiom)
 
 
 def _build(built: Path) -> None:
