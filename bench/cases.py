@@ -7,6 +7,9 @@ from typing import Any
 
 from bench import bodies
 
+SIZES = (1, 10, 25, 50, 100, 250, 500, 1000)
+"""Records a call, along the scaling curve."""
+
 CALLS_BESIDE_RECORDS = 4
 """A claim, a draw on the bucket of at most two writes, and the answer that is kept."""
 
@@ -121,6 +124,11 @@ def _batch(count: int, percent: int, limits: Limits, **others: Any) -> Case:
         accepted=good,
         **others,
     )
+
+
+def batch_of(count: int) -> Case:
+    """Return a call of good records, for the scaling curve."""
+    return _batch(count, 0, _NO_SLOWER)
 
 
 def _form(count: int, percent: int, limits: Limits) -> Case:

@@ -83,10 +83,8 @@ def measure() -> Iterator[Result]:
             running.round(CASES[0].name, "cold start")  # it has filled its tables then
         built = Path(stack.enter_context(TemporaryDirectory()))
         _build(built)
-        for name, limits in [
-            *((name, _HALF) for name in API),
-            *((name, Limits()) for name in FILES),
-        ]:
+        for name in (*API, *FILES):
+            limits = _HALF if name in API else Limits()
             functions = _ours(built, endpoint, name), _idiom(built, endpoint, name)
             yield _measured(f"cold start: import of {name}", limits, functions, ("", ""))
         for name, case in (

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from bench.cases import CASES, Case
+from bench.cases import CASES, SIZES, Case, batch_of
 from bench.context import Context
 from bench.directory import authorization
 
@@ -115,7 +115,7 @@ def counts(endpoint: str) -> tuple[int, int]:
 
 def main(name: str) -> None:
     """Run what the input asks for until it ends; what a side logs goes nowhere."""
-    cases = {case.name: case for case in CASES}
+    cases = {case.name: case for case in (*CASES, *map(batch_of, SIZES))}
     answers = sys.stdout
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         side: Any = import_module(name)
