@@ -1,6 +1,7 @@
 """POST /v1/Consents/Bulk as the public templates write a route: the plain idiom."""
 
 import json
+import os
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
@@ -9,6 +10,11 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 from aws_lambda_powertools.event_handler.exceptions import BadRequestError
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent,
+)
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
@@ -18,6 +24,12 @@ from bench.idiom.fields import PhoneNumber
 logger = Logger(service="idiom")
 metrics = Metrics(namespace="Idiom", service="idiom")
 app = APIGatewayRestResolver(cors=CORSConfig())
+kept = DynamoDBPersistenceLayer(os.environ["IDEMPOTENCY_TABLE"])
+once = IdempotencyConfig(
+    event_key_jmespath='headers."Idempotency-Key"',
+    payload_validation_jmespath="body",
+    expires_after_seconds=24 * 60 * 60,
+)
 
 TOKENS = {
     "correlation_id": "INVALID_CORRELATION_ID",
@@ -117,6 +129,7 @@ def item(org_id: str, record: Item) -> dict[str, Any]:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
+@idempotent(config=once, persistence_store=kept)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer an API Gateway event."""
     return app.resolve(event, context)
