@@ -20,6 +20,7 @@ import boto3
 import pytest
 from consents.aws import http, wiring
 from consents.aws.directory import Directory, credential_key, organization_key, sender_key
+from consents.aws.dynamodb import CONFIG
 from consents.aws.ledger import Ledger
 from consents.wires import attested, bulk_consents
 from samcli.yamlhelper import parse_yaml_file
@@ -130,8 +131,8 @@ def _queue_url(port: int, name: str) -> str:
 
 @pytest.fixture
 def dynamodb(engine: None) -> "DynamoDBClient":
-    """A client of the engine."""
-    return boto3.client("dynamodb")
+    """A client of the engine, made as the functions make theirs."""
+    return boto3.client("dynamodb", config=CONFIG)
 
 
 @pytest.fixture

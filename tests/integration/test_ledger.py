@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
-from botocore.exceptions import ReadTimeoutError
-from consents.aws.dynamodb import CALLS_AT_A_TIME
+from botocore.exceptions import ParamValidationError, ReadTimeoutError
+from consents.aws.dynamodb import CALLS_AT_A_TIME, CONFIG, is_transient
 from consents.aws.ledger import Ledger
 from consents.domain.outcome import Arrival
 from consents.domain.record import ConsentRecord, Receipt, Status, Wire, text_hash, timestamp
@@ -416,3 +417,19 @@ def test_holders_that_a_throttled_table_hands_back_are_asked_for_again(
     arrivals = ledger.append_rows(org_id, many(2), receipts, plenty)
     assert arrivals == [Arrival.NEW, Arrival.DUPLICATE]
     assert len(waits) == 3
+
+
+def test_a_client_that_checks_its_parameters_writes_the_same(org_id: str) -> None:
+    checking, sending_as_given = (
+        Ledger(boto3.client("dynamodb", config=config), "LedgerTable", longest_call=1)
+        for config in (None, CONFIG)
+    )
+
+    for ledger in (checking, sending_as_given):
+        assert ledger.append(org_id, [consent()], receipt(), plenty) == [True]
+    assert len(list(checking.history(org_id, CONTACT))) == 1
+
+
+def test_a_call_that_could_never_succeed_is_not_repeated() -> None:
+    assert not is_transient(ParamValidationError(report="-"))
+    assert is_transient(ReadTimeoutError(endpoint_url="-"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,9 +50,13 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatemen
 def send_as_given(client: "DynamoDBClient", operation: str) -> None:
     """Let a client send what it is given for an operation, without walking through it first.
 
-    DynamoDB's protocol is the JSON of the parameters, if they hold texts and not bytes.
+    DynamoDB's protocol is the JSON of the parameters, if they hold texts and not bytes. A client
+    that checks its parameters must see them, and is left as it is.
     """
-    events: Any = client.meta.events
+    meta: Any = client.meta
+    if meta.config.parameter_validation:
+        return
+    events = meta.events
     aside, back = f"provide-client-params.dynamodb.{operation}", f"before-call.dynamodb.{operation}"
     events.register_last(aside, _set_aside, unique_id=aside)
     events.register_first(back, _put_back, unique_id=back)
@@ -70,7 +74,7 @@ def _put_back(params: dict[str, Any], context: dict[str, Any], **_: object) -> N
 def is_transient(error: BotoCoreError | ClientError) -> bool:
     """Tell whether a call may succeed if it is repeated: no answer, throttled, or 5xx."""
     if isinstance(error, BotoCoreError):
-        return True
+        return not isinstance(error, ParamValidationError)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return status >= 500 or error.response.get("Error", {}).get("Code") in TRANSIENT_CODES
 
