@@ -15,7 +15,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install run invoke test check checkov bench bench-drops format lock
+.PHONY: help install run invoke test check checkov bench bench-drops format lock docs
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
@@ -27,6 +27,7 @@ help:
 	@echo "make format           put the code into the one layout"
 	@echo "make bench-drops      import files of 10,000 to a million rows into the local engine (ROWS='10000 20000')"
 	@echo "make lock             lock the dependencies, and export those of the layer"
+	@echo "make docs             render docs/api.html from docs/openapi.yaml; needs npx"
 	@echo "make install          prepare .venv, with the consents command in it"
 
 install: $(OWN_UV)
@@ -73,3 +74,8 @@ bench-drops: install
 lock: $(OWN_UV)
 	$(UV) lock
 	$(UV) $(EXPORT) --output-file $(REQUIREMENTS) >/dev/null
+
+# The last line tells what it was rendered from: a test compares.
+docs:
+	REDOCLY_TELEMETRY=off npx --yes @redocly/cli@2.77.0 build-docs docs/openapi.yaml --inlineBundle --output docs/api.html
+	@python3 -c 'from hashlib import sha256; print("<!--", sha256(open("docs/openapi.yaml", "rb").read()).hexdigest(), "-->")' >>docs/api.html

@@ -1,11 +1,13 @@
 """docs/openapi.yaml says what the template deploys and what the wires answer."""
 
 import json
+import re
 import tomllib
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_args
@@ -347,6 +349,15 @@ def test_the_document_is_valid_openapi() -> None:
 def test_the_document_has_the_version_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert API["info"]["version"] == project["version"]
+
+
+def test_the_reference_is_rendered_from_the_document_and_loads_nothing() -> None:
+    page = (ROOT / "docs" / "api.html").read_text()
+    document = (ROOT / "docs" / "openapi.yaml").read_bytes()
+
+    assert page.rstrip().endswith(f"<!-- {sha256(document).hexdigest()} -->"), "run `make docs`"
+    assert all(operation["summary"] in page for operation in OPERATIONS.values())
+    assert not re.search(r"<(?:script|img|iframe)\b[^>]*\bsrc=|<link\b[^>]*\bhref=\"http", page)
 
 
 def test_the_document_has_the_routes_that_the_template_deploys() -> None:
