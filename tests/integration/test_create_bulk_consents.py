@@ -81,6 +81,11 @@ def test_items_come_back_in_their_order_and_number_and_only_sound_ones_are_store
         ("Items=[]", "Missing required parameter Items in the post body"),
         ('{"Items": []}', "Missing required parameter Items in the post body"),
         (form(*[1] * 1001), "Items must hold at most 1000, got 1001"),
+        pytest.param(
+            "Items=&" * 900_000,
+            "The post body must hold at most 100000 parameters, got 900001",
+            id="parameters",
+        ),
     ],
 )
 def test_a_call_without_items_or_with_too_many_says_so(

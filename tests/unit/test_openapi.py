@@ -227,6 +227,7 @@ ROUTES = {
             ("no_items", b""),
             ("too_many", form_body([ITEM] * 1001)),
             ("over_the_allowance", form_body([ITEM] * 601)),
+            ("too_many_parameters", b"&" * bulk_consents.MOST_PARAMETERS),
             ("not_json", b"Items=%7Bnot+json"),
         ),
         answers=(("not_stored", bulk_consents.render_batch(TWO, HALF_STORED)),),

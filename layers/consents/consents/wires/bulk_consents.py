@@ -18,6 +18,9 @@ from consents.wires.answer import Answer
 MAX_ITEMS = 1000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 
+MOST_PARAMETERS = 100_000
+"""Of a form, each item having a hundred: to find out that there are too many takes time as well."""
+
 INVALID_ITEM = 30646
 """The vendor's error code of an item that was not recorded."""
 
@@ -88,9 +91,13 @@ def parse_batch(body: bytes, allowance: int = MAX_ITEMS) -> list[Any]:
     The allowance is in items a minute.
 
     Raises:
-        Invalid: there are no items, more than `MAX_ITEMS`, or more than the allowance will ever
-            admit.
+        Invalid: there are no items, more than `MAX_ITEMS`, more than the allowance will ever admit,
+            or more than `MOST_PARAMETERS`.
     """
+    parameters = body.count(b"&") + 1
+    if parameters > MOST_PARAMETERS:
+        hint = f"The post body must hold at most {MOST_PARAMETERS} parameters, got {parameters}"
+        raise errors.Invalid({"Items": hint})
     items = form.items(body)
     if not items:
         raise errors.Invalid({"Items": "Missing required parameter Items in the post body"})
