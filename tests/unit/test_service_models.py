@@ -23,7 +23,7 @@ def test_every_service_that_there_is_a_client_of_is_known() -> None:
         path.read_text() for path in (ROOT / "layers/consents/consents").rglob("*.py")
     )
 
-    assert sorted(set(re.findall(r'create_client\("(\w+)"', sources))) == SERVICES
+    assert sorted(set(re.findall(r'client\("(\w+)"', sources))) == SERVICES
 
 
 def test_a_client_is_made_from_what_the_loader_finds() -> None:
