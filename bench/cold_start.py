@@ -31,7 +31,7 @@ RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", 
 """What the Lambda runtime has, and the layer therefore has not."""
 
 API = ("CaptureConsents", "CreateBulkConsents", "CaptureConsent", "NotFound")
-FILES = ("PlanImport", "ImportPart", "FailImport")
+FILES = ("CreateImport", "GetImport", "ListImports", "PlanImport", "ImportPart", "FailImport")
 """These have clients that the idiom has not: they are shown beside it, and not held against it."""
 _HALF = Limits(cpu=0.5)
 

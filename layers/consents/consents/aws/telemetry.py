@@ -11,14 +11,17 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from itertools import count
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from consents.aws.idempotency import REPLAYED
-from consents.domain.drop import Counts
 from consents.domain.outcome import Rejected, Stored
 from consents.wires.answer import Answer
+
+if TYPE_CHECKING:  # no API function loads what files need
+    from consents.domain.drop import Counts
 
 _UNITS = {"RequestLatency": MetricUnit.Milliseconds}
 """The units of metrics that are not counts."""
@@ -66,7 +69,7 @@ def report_request(route: str, answered: Answer, milliseconds: float) -> None:
     write_metrics(values, rejected)
 
 
-def count_rows(counts: Counts) -> None:
+def count_rows(counts: "Counts") -> None:
     """Count the rows of a part of a file."""
     values = {"RecordsAccepted": counts.accepted, "RecordsDuplicate": counts.duplicates}
     write_metrics(values, counts.rejected)
