@@ -127,7 +127,7 @@ def _size(value: dict[str, Any]) -> int:
 def test_a_call_takes_at_most_16_times_the_memory_of_its_body(
     invoke: Invoke, tenant: Tenant, body: str
 ) -> None:
-    # Of these, 12 are orjson's: it sets aside what a body of the most values would need.
+    # Of these, 13 are what orjson sets aside for a body of one text, before it knows how many.
     tracemalloc.start()
     try:
         answer = invoke(BULK, headers(tenant, BULK), body=body)

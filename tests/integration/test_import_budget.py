@@ -1,6 +1,6 @@
 """Which packages a function loads: each costs every cold start, so a new one is a decision.
 
-boto3 stands for some 40 ms of CPU that only files and a request with an idempotency key need.
+boto3 comes on top of botocore, and only files and a request with an idempotency key need it.
 """
 
 import json

@@ -26,6 +26,7 @@ IN_THE_FUTURE = "in_the_future"
 _E164 = r"\+[1-9][0-9]{1,14}"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _CORRELATION_ID = "[0-9a-fA-F]{32}"
+_IS_UUID, _IS_CORRELATION_ID = re.compile(_UUID), re.compile(_CORRELATION_ID)
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _RFC3339 = (
     rf"^{_DAY}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{{2}}:[0-5][0-9])$"
@@ -166,12 +167,12 @@ def _is_host(netloc: str, host: str) -> bool:
 
 def is_uuid(value: object) -> TypeGuard[str]:
     """Tell whether a value is the text of a UUID with hyphens."""
-    return isinstance(value, str) and bool(re.fullmatch(_UUID, value))
+    return isinstance(value, str) and bool(_IS_UUID.fullmatch(value))
 
 
 def is_correlation_id(value: object) -> bool:
     """Tell whether a value is 32 hex digits."""
-    return isinstance(value, str) and bool(re.fullmatch(_CORRELATION_ID, value))
+    return isinstance(value, str) and bool(_IS_CORRELATION_ID.fullmatch(value))
 
 
 Uuid = Annotated[str, Strict(), Field(pattern=f"^{_UUID}$")]

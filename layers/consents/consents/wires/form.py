@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_plus
 from consents.domain.errors import MalformedBody
 from consents.wires import json_text
 
-_LISTED = re.compile(r"Items(?:\[\])?")
+_LISTED = {"Items", "Items[]"}
 _INDEXED = re.compile(r"Items\[([0-9]{1,9})\]")
 _INDEXED_FIELD = re.compile(r"Items\[([0-9]{1,9})\]\[([^\]]*)\].*", re.DOTALL)
 _FIELD = re.compile(r"Items\[([^\]]+)\].*", re.DOTALL)
@@ -27,7 +27,7 @@ def items(body: bytes) -> list[Any]:
     objects: defaultdict[int, dict[str, str]] = defaultdict(dict)
     alone: dict[str, str] = {}
     for name, value in pairs(body):
-        if _LISTED.fullmatch(name):
+        if name in _LISTED:
             listed += _decoded(value)
         elif match := _INDEXED.fullmatch(name):
             indexed[int(match[1])] += _decoded(value)
@@ -58,6 +58,8 @@ def _unquoted(text: bytes) -> str:
     Quoted-printable is the same code with `=` for `%`, and is decoded in C. It leaves a longer text
     where a sign is not followed by two hex digits.
     """
+    if b"%" not in text and b"+" not in text:
+        return text.decode()
     decoded = a2b_qp(text.replace(b"+", b" ").replace(b"=", b"=3D").replace(b"%", b"="))
     if len(decoded) != len(text) - 2 * text.count(b"%"):
         return unquote_plus(text.decode())
