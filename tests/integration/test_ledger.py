@@ -433,3 +433,22 @@ def test_a_client_that_checks_its_parameters_writes_the_same(org_id: str) -> Non
 def test_a_call_that_could_never_succeed_is_not_repeated() -> None:
     assert not is_transient(ParamValidationError(report="-"))
     assert is_transient(ReadTimeoutError(endpoint_url="-"))
+
+
+def test_a_client_walks_through_one_statement_of_a_call_and_sends_all_of_them(
+    dynamodb: "DynamoDBClient", ledger: Ledger, org_id: str
+) -> None:
+    walked, sent = [], []
+    events: Any = dynamodb.meta.events
+    call = "dynamodb.BatchExecuteStatement"
+    events.register(
+        f"before-parameter-build.{call}", lambda params, **_: walked.append(params["Statements"])
+    )
+    events.register(
+        f"before-send.{call}", lambda request, **_: sent.append(json.loads(request.body))
+    )
+    contacts = [f"+1555444{number:04}" for number in range(25)]
+
+    assert all(ledger.append(org_id, [consent(contact=c) for c in contacts], receipt(), plenty))
+    assert [len(statements) for statements in walked] == [1]
+    assert [len(body["Statements"]) for body in sent] == [25]

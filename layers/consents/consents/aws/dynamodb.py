@@ -47,24 +47,21 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatemen
 """
 
 
-def send_as_given(client: "DynamoDBClient", operation: str) -> None:
-    """Let a client send what it is given for an operation, without walking through it first.
+def send_as_given(client: "DynamoDBClient") -> None:
+    """Let a client send statements as it is given them, without walking through them first.
 
-    DynamoDB's protocol is the JSON of the parameters, if they hold texts and not bytes. A client
-    that checks its parameters must see them, and is left as it is.
+    DynamoDB's protocol is the JSON of the parameters, if they hold texts and not bytes.
     """
-    meta: Any = client.meta
-    if meta.config.parameter_validation:
-        return
-    events = meta.events
-    aside, back = f"provide-client-params.dynamodb.{operation}", f"before-call.dynamodb.{operation}"
+    events: Any = client.meta.events
+    aside = "provide-client-params.dynamodb.BatchExecuteStatement"
+    back = "before-call.dynamodb.BatchExecuteStatement"
     events.register_last(aside, _set_aside, unique_id=aside)
     events.register_first(back, _put_back, unique_id=back)
 
 
 def _set_aside(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:
     context["given"] = orjson.dumps(params)
-    return {}
+    return params | {"Statements": params["Statements"][:1]}  # one, for a client that validates
 
 
 def _put_back(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:

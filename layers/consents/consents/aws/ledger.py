@@ -76,7 +76,7 @@ class Ledger:
         self._sleep = sleep
         self._threads = ThreadPoolExecutor(CALLS_AT_A_TIME, thread_name_prefix="ledger")
         self._known_texts: LRUCache[Key, None] = LRUCache(_KNOWN_TEXTS)
-        send_as_given(client, "BatchExecuteStatement")
+        send_as_given(client)
 
     def append(
         self,
