@@ -1,0 +1,102 @@
+"""`python -m bench.growth`: what a call takes against the contacts that its organization has, and
+what one organization's bucket sustains against concurrent calls.
+
+On the local engine, whose conditions are real ones. Prints the numbers as rows of Markdown tables.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from datetime import UTC, datetime
+from importlib import import_module
+from statistics import median
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from consents.aws.dynamodb import CONFIG
+from consents.aws.rate_limits import RateLimits
+from consents.domain.record import Receipt
+from samcli.yamlhelper import parse_yaml_file
+from ulid import ULID
+
+from bench.cases import ORG, batch_of
+from bench.context import Context
+from bench.directory import ALLOWANCES, authorization
+from bench.drops import ROOT, engine
+from bench.result import ROUNDS
+from bench.stub import SECRET
+
+CONTACTS = [0, 1_000, 10_000, 30_000]
+CALLERS = [1, 4, 16, 32]
+DRAWS = 640
+PRICE = 10_000
+"""Records of a draw: so many that the bucket is never idle, and so few that all draws fit."""
+
+
+def main() -> None:
+    """Measure and print."""
+    os.environ["ALLOWED_ORIGIN"] = "*"
+    with engine(dict(parse_yaml_file(str(ROOT / "template.yaml")))):
+        boto3.client("secretsmanager").create_secret(Name="Pepper", SecretString=SECRET)
+        for contacts, calls, cpu in against_contacts():
+            print(f"| {contacts} | {calls:g} | {cpu:.1f} |", flush=True)
+        for callers, writes, per_second in against_callers():
+            print(f"| {callers} | {writes:.2f} | {per_second:.0f} |", flush=True)
+
+
+def against_contacts() -> Iterator[tuple[int, float, float]]:
+    """Return the contacts that there are, and what a call of 100 more takes: calls, CPU in ms."""
+    ours: Any = import_module("bench.ours")  # it makes its clients at import
+    ours.prepare()
+    wiring: Any = import_module("consents.aws.wiring")
+    counted: list[str] = []
+    wiring.dynamodb().meta.events.register(
+        "before-call.dynamodb", lambda model, **_: counted.append(model.name)
+    )
+    small, large = batch_of(100), batch_of(1000)
+    held = 0
+
+    def call(case: Any, seed: str) -> tuple[int, float]:
+        counted.clear()
+        began = time.process_time()
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            answer = ours.HANDLERS[case.route](case.event(seed, authorization(case)), Context())
+        if answer["statusCode"] != 200:
+            raise RuntimeError(f"answered {answer['statusCode']}")
+        return len(counted), (time.process_time() - began) * 1000
+
+    for contacts in CONTACTS:
+        while held < contacts:
+            call(large, f"fill {held}")
+            held += 1000
+        rounds = [call(small, f"{contacts}/{number}") for number in range(ROUNDS + 2)][2:]
+        yield contacts, *map(median, zip(*rounds, strict=True))
+
+
+def against_callers() -> Iterator[tuple[int, float, float]]:
+    """Return the callers at a time, and the writes of a draw and draws a second."""
+    for callers in CALLERS:
+        org, written = f"{ORG}-{callers}", list[str]()
+        connections = Config(max_pool_connections=callers)
+        client = boto3.client("dynamodb", config=CONFIG.merge(connections))
+        events: Any = client.meta.events
+        events.register(
+            "before-call.dynamodb", lambda model, to=written, **_: to.append(model.name)
+        )
+        limits = RateLimits(client, os.environ["RATE_LIMITS_TABLE"])
+
+        def draw(_: int, org: str = org, limits: RateLimits = limits) -> None:
+            now = datetime.now(UTC)
+            limits.spend(org, PRICE, ALLOWANCES[ORG], Receipt(now, str(ULID())))
+
+        began = time.perf_counter()
+        with ThreadPoolExecutor(callers) as pool:
+            list(pool.map(draw, range(DRAWS)))
+        yield callers, len(written) / DRAWS, DRAWS / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
