@@ -95,3 +95,15 @@ def test_a_bomb_and_broken_gzip_are_refused(stack: LocalStack, route: str) -> No
 
     assert post(stack, route, bomb, "application/gzip").status_code == 413
     assert post(stack, route, cut_off, "application/gzip").status_code == 400
+
+
+def test_a_form_of_more_parameters_than_items_can_need_is_refused(stack: LocalStack) -> None:
+    answer = post(stack, BULK_CONSENTS, b"Items=&" * 100_000, PLAIN_TYPES[BULK_CONSENTS])
+
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "code": 20001,
+        "message": "The post body must hold at most 100000 parameters, got 100001",
+        "more_info": "https://www.twilio.com/docs/errors/20001",
+        "status": 400,
+    }
