@@ -40,7 +40,7 @@ def template() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def engine(template: dict[str, Any]) -> Iterator[None]:
+def running_engine(template: dict[str, Any]) -> Iterator[None]:
     """A MiniStack with the template's tables; the environment of this process points to it."""
     port = free_port()
     deployed = template["Globals"]["Function"]["Environment"]["Variables"]
@@ -76,12 +76,19 @@ def engine(template: dict[str, Any]) -> Iterator[None]:
         ) as process:
             try:
                 wait_until_healthy(f"http://127.0.0.1:{port}/_ministack/health")
-                _create_tables(template)
+                _create_tables(template, *template["Resources"])
                 _create_bucket_and_queues(template)
                 boto3.client("secretsmanager").create_secret(Name="Pepper", SecretString="pepper")
                 yield
             finally:
                 process.terminate()
+
+
+@pytest.fixture(scope="module")
+def engine(running_engine: None, template: dict[str, Any]) -> None:
+    """The engine with an empty ledger: a scan walks through all that a table ever took."""
+    boto3.client("dynamodb").delete_table(TableName="LedgerTable")
+    _create_tables(template, "LedgerTable")
 
 
 def free_port() -> int:
@@ -104,9 +111,10 @@ def wait_until_healthy(url: str) -> None:
     pytest.fail("the local engine did not start within 30 seconds")
 
 
-def _create_tables(template: dict[str, Any]) -> None:
+def _create_tables(template: dict[str, Any], *names: str) -> None:
     client = boto3.client("dynamodb")
-    for name, resource in template["Resources"].items():
+    for name in names:
+        resource = template["Resources"][name]
         if resource["Type"] == "AWS::DynamoDB::Table":
             wanted = {"AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"}
             described = resource["Properties"].items()
