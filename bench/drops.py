@@ -242,7 +242,7 @@ def wait_until_imported(drop: Drop) -> Import:
         while True:
             reached = progress.find(drop.import_id)
             if isinstance(reached, Import):
-                if reached.outcome is not None:
+                if reached.is_reported:
                     return reached
                 status.update(f"{drop.key}: {reached.counts.rows} rows")
             time.sleep(0.2)

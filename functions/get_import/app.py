@@ -18,6 +18,6 @@ def handler(request: Request) -> Answer:
     found = progress.find(imports.parse_id(request.path("import_id")))
     if found is None or found.drop.org_id != request.organization.org_id:
         raise NotFound
-    ended = isinstance(found, Import) and found.outcome is not None
+    ended = isinstance(found, Import) and found.is_reported
     reports = files.report_links(found.drop, now) if ended else None
     return imports.render_import(found, now, reports)

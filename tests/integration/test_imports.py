@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from importlib import import_module
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from consents.aws.progress import Progress
 from consents.domain.drop import Drop, drop_of
 from consents.domain.errors import Unavailable
 from consents.domain.record import Receipt, Wire
+from consents.wires.imports import describe
 from consents.wires.rows import MAX_ROW_BYTES, UnreadableFile
 
 from tests.integration.conftest import (
@@ -495,7 +497,10 @@ def test_a_gzip_file_cut_off_fails_with_the_rows_that_were_counted_by_then(
     assert drops.reason(drop) == "must be gzip, and whole: its end is missing"
 
 
-def test_a_long_report_is_written_in_little_memory(drops: Drops, tenant: Tenant) -> None:
+@pytest.mark.parametrize("small", [True, False])
+def test_a_long_report_is_written_in_little_memory(
+    drops: Drops, tenant: Tenant, *, small: bool
+) -> None:
     drop = drop_of(DROPS_BUCKET, f"drops/{tenant.org_id}/attested/a.csv", "v1")
     assert drop is not None
     line = b"x" * 700_000
@@ -509,7 +514,7 @@ def test_a_long_report_is_written_in_little_memory(drops: Drops, tenant: Tenant)
 
     events.register("before-call.s3", count)
     keys = map(drop.rejected_key, range(1, 49))
-    import_wiring.files().join(keys, drop.report_key("rejected.jsonl"))
+    import_wiring.files().join(keys, drop.report_key("rejected.jsonl"), small=small)
     events.unregister("before-call.s3", count)
 
     assert drops.report(drop, "rejected.jsonl") == line * 48
@@ -726,6 +731,30 @@ def test_a_store_that_refuses_for_a_while_delays_a_file_and_nothing_else(
     drops.finish()
 
     assert drops.totals(drop) == ("completed", 2, 1, 2)
+
+
+def test_an_import_is_at_its_end_once_its_reports_are_written_which_is_done_once(
+    drops: Drops, tenant: Tenant, break_s3: BreakCall
+) -> None:
+    drop = drops.put(tenant.org_id, "bulk-consents/a.jsonl", jsonl_of([item(1)]))
+    drops.plan()
+    (part,) = parts_of(drops)
+    break_s3("PutObject", some_times(1, refusal(503, "SlowDown")))
+
+    def state() -> Any:
+        found = import_wiring.progress().get(drop.import_id)
+        return describe(found, datetime.now(UTC))["state"]
+
+    assert run("import_part", sqs_event(part)) == ["m0"]
+    assert state() == "importing"
+    assert run("import_part", sqs_event(part)) == []
+    assert state() == "completed"
+
+    assert run("import_part", sqs_event(part)) == []
+    assert run("plan_import", sqs_event(created(drop))) == []
+    prefix = drop.report_key("")
+    versions = drops.s3.list_object_versions(Bucket=DROPS_BUCKET, Prefix=prefix)["Versions"]
+    assert len(versions) == 2
 
 
 def test_parts_that_the_queue_does_not_take_are_sent_again(

@@ -642,6 +642,8 @@ def test_import_whose_file_is_cut_is_shown_with_what_is_counted(
 def test_import_that_failed_is_shown_with_its_reason(ask: Ask, org_id: str, stack: Stack) -> None:
     import_id = stack.progress.begin(dropped(org_id), NOW).drop.import_id
     stack.progress.end(import_id, "failed", "must be gzip", NOW)
+    assert ask("import", "show", import_id)["state"] == "importing"  # it has no reports yet
+    stack.progress.keep_reported(import_id)
     told = ask("import", "show", import_id)
     assert (told["state"], told["reason"]) == ("failed", "must be gzip")
     assert told["finished_at"] == timestamp(NOW)

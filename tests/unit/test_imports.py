@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+import consents.imports
 import pytest
 from consents.domain.drop import Counts, Drop, Import, Place, drop_of
 from consents.domain.outcome import Arrival
@@ -93,9 +94,11 @@ class World:
         self.objects[key] = content
         self.tick()
 
-    def join(self, keys: Iterable[str], key: str) -> None:
+    def join(self, keys: Iterable[str], key: str, *, small: bool) -> None:
         self.tick()
-        self.objects[key] = b"".join(self.objects[part] for part in keys)
+        wanted = list(keys)
+        assert not small or len(wanted) <= consents.imports.PARTS_PER_PIECE
+        self.objects[key] = b"".join(self.objects[part] for part in wanted)
         self.tick()
 
     # Progress
@@ -129,10 +132,11 @@ class World:
         self._set(parts=parts)
         self.tick()
 
-    def add(self, import_id: str, part: int, counts: Counts) -> None:
+    def add(self, import_id: str, part: int, counts: Counts) -> bool:
         self.tick()
         assert import_id == self.drop.import_id
-        if part not in self.done:
+        is_added = part not in self.done and self._reached.outcome is None
+        if is_added:
             self.done[part] = counts
             held = self._reached.counts
             codes = held.rejected.keys() | counts.rejected.keys()
@@ -143,6 +147,7 @@ class World:
             )
             self._set(counts=total, parts_done=self._reached.parts_done + 1)
         self.tick()
+        return is_added
 
     def refused_parts(self, import_id: str) -> list[int]:
         self.tick()
@@ -156,6 +161,19 @@ class World:
             self._set(outcome=outcome, reason=reason, finished_at=now)
         self.tick()
         return self._reached
+
+    def keep_joined(self, import_id: str, pieces: int) -> None:
+        self.tick()
+        assert import_id == self.drop.import_id
+        self._set(pieces_joined=max(pieces, self._reached.pieces_joined))
+        self.tick()
+
+    def keep_reported(self, import_id: str) -> None:
+        self.tick()
+        assert import_id == self.drop.import_id
+        assert self._reached.outcome is not None
+        self._set(is_reported=True)
+        self.tick()
 
     @property
     def _reached(self) -> Import:
@@ -244,6 +262,7 @@ class World:
     @property
     def end_state(self) -> Any:
         """What has to be the same, whatever happened on the way."""
+        assert self._reached.is_reported
         told = {name: value for name, value in self.summary.items() if not name.endswith("_at")}
         return told, self.report("rejected.jsonl"), self.held.keys(), sorted(self.parts.items())
 
@@ -321,6 +340,42 @@ def test_a_process_killed_at_any_point_changes_nothing(
         assert world.end_state == undisturbed.end_state, f"killed at {point}"
 
 
+@pytest.fixture
+def pieces_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a report be joined from the refused rows of two parts at a time."""
+    monkeypatch.setattr(consents.imports, "PARTS_PER_PIECE", 2)
+
+
+def test_a_report_of_many_parts_is_joined_in_pieces_and_is_the_same(
+    request: pytest.FixtureRequest,
+) -> None:
+    at_once = imported(LONG_FILE)
+    request.getfixturevalue("pieces_of_two")
+    in_pieces = imported(LONG_FILE)
+
+    assert in_pieces.end_state == at_once.end_state
+    assert any("/report/" in key for key in in_pieces.objects.keys() - at_once.objects.keys())
+
+
+@pytest.mark.usefixtures("pieces_of_two")
+def test_a_process_killed_between_pieces_of_a_report_leaves_the_rest_to_the_next() -> None:
+    test_a_process_killed_at_any_point_changes_nothing(*FILES["plain"])
+    world = world_of(LONG_FILE)
+    joined: list[str] = []
+    join = world.join
+
+    def kill_after_two(keys: Iterable[str], key: str, *, small: bool) -> None:
+        joined.append(key)
+        join(keys, key, small=small)
+        if len(joined) == 2:
+            world.happens[world.ticks + 2] = killed  # once it is kept that it is joined
+
+    world.join = kill_after_two  # type: ignore[method-assign]
+    world.run()
+    assert len(joined) == len(set(joined)) > 3
+    assert world.end_state == imported(LONG_FILE).end_state
+
+
 @each_file
 def test_all_delivered_a_second_time_at_any_point_changes_nothing(
     name: str, content: bytes, expected: tuple[int, int, int]
@@ -349,11 +404,11 @@ def test_parts_in_reverse_order_end_the_same(
 
 def test_an_import_that_has_ended_stays_as_it_is() -> None:
     world = imported(SHORT_FILE, "bulk-consents/may.csv")
-    before = world.summary
+    world.objects.clear()
 
     for _ in range(5):
         world.run_again()
-    assert world.summary == before
+    assert world.objects == {}
 
 
 def test_a_part_that_is_counted_is_not_read_again() -> None:
@@ -377,6 +432,27 @@ def test_a_part_that_comes_after_an_import_failed_does_not_report_it_again() -> 
         world.deliver(part)
     assert world.objects == {}
     assert world.held == {}
+
+
+def test_a_part_that_is_under_way_when_its_import_fails_is_in_no_count_and_no_report() -> None:
+    world = world_of(jsonl(7) + TOO_LONG)
+    world.deliver(world.queue.popleft())
+    first, second = world.queue
+    import_id = world.drop.import_id
+    add = world.add
+
+    def fail_before(import_id: str, part: int, counts: Counts) -> bool:
+        fail(import_id, "given up", world, world, NOW)
+        return add(import_id, part, counts)
+
+    world.deliver(first)
+    world.add = fail_before  # type: ignore[method-assign]
+    assert isinstance(second, tuple)
+    worker = Worker(world, world, world, world.senders)
+    assert worker.import_part(*second, NOW, lambda: 60.0) is None
+
+    assert totals(world) == (0, 0, 1)
+    assert world.imports[import_id].counts == Counts(rejected={"30646": 1})
 
 
 # Rows

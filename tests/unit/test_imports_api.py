@@ -182,7 +182,8 @@ def test_an_import_is_not_at_its_end_before_its_reports_are_written(
 
 def test_an_import_at_its_end_tells_its_counts_and_where_its_reports_are() -> None:
     counts = Counts(5, 2, {"NOT_FOUND": 1, "INVALID": 2})
-    reached = Import(dropped(), NOW, (), Place(2), 1, 1, counts, "failed", "why", LATER)
+    place = Place(2)
+    reached = Import(dropped(), NOW, (), place, 1, 1, counts, "failed", "why", LATER, 1, True)
 
     assert told(reached, REPORTS) == {
         "import_id": dropped().import_id,

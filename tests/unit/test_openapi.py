@@ -185,6 +185,7 @@ COMPLETED = {
     "parts_done": 1,
     "counts": Counts(1, 0, {"VALIDATION_FAILED": 2}),
     "outcome": "completed",
+    "is_reported": True,
 }
 
 
@@ -251,7 +252,10 @@ ROUTES = {
         never=WITHOUT_KEY | WITHOUT_BODY | {errors.Invalid},
         answers=(
             ("completed", get_import(**COMPLETED)),
-            ("failed", get_import(outcome="failed", reason="the header must be UTF-8")),
+            (
+                "failed",
+                get_import(outcome="failed", reason="the header must be UTF-8", is_reported=True),
+            ),
             ("unknown_import", attested.render_refusal(errors.NotFound(), REQUEST_ID)),
         ),
     ),

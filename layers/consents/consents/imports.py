@@ -25,6 +25,8 @@ from consents.wires.rows import Record, UnreadableFile, UnreadableRow
 ROWS_PER_PART = 1000
 BYTES_PER_PART = 1024 * 1024
 PARTS_PER_CHECKPOINT = 10
+PARTS_PER_PIECE = 1000
+"""Of a report: a worker that runs out of time leaves the pieces that it has joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Files(Protocol):
     def write(self, key: str, content: bytes) -> None:
         """Write an object."""
 
-    def join(self, keys: Iterable[str], key: str) -> None:
-        """Write one object of several."""
+    def join(self, keys: Iterable[str], key: str, *, small: bool) -> None:
+        """Write one object of several; small ones are each read into memory."""
 
 
 class Progress(Protocol):
@@ -76,14 +78,23 @@ class Progress(Protocol):
     def cut(self, import_id: str, parts: int) -> None:
         """Keep how many parts there are."""
 
-    def add(self, import_id: str, part: int, counts: Counts) -> None:
-        """Mark a part as done and add its counts, both or neither, and once."""
+    def add(self, import_id: str, part: int, counts: Counts) -> bool:
+        """Mark a part as done and add its counts, both or neither, and tell whether that was done.
+
+        It is done once, and not after the outcome is set.
+        """
 
     def refused_parts(self, import_id: str) -> Iterable[int]:
         """Return which of the parts that are done had rows refused, in order."""
 
     def end(self, import_id: str, outcome: str, reason: str | None, now: datetime) -> Import:
-        """Set the outcome, unless there is one, and return the import."""
+        """Set the outcome, unless there is one, and return the import: its counts are final."""
+
+    def keep_joined(self, import_id: str, pieces: int) -> None:
+        """Keep how many pieces of the report are joined, unless more are already."""
+
+    def keep_reported(self, import_id: str) -> None:
+        """Keep that the reports are written."""
 
 
 def cut(records: Iterable[Record], place: Place) -> Iterator[Part]:
@@ -222,7 +233,7 @@ class Worker:
     ) -> Counts | None:
         """Store a part's rows, write those it refuses, and count them; once, however often called.
 
-        Returns what became of the rows, or None where they were counted before.
+        Returns what became of the rows, or None where another run counted them, or nobody will.
 
         Raises:
             RowsNotStored: some rows could not be stored.
@@ -238,8 +249,8 @@ class Worker:
             if refused:
                 lines = b"".join(_line(begun.drop.wire, row) for row in refused)
                 self.files.write(begun.drop.rejected_key(number), lines)
-            counts = _counts(refused, stored)
-            self.progress.add(import_id, number, counts)
+            added = _counts(refused, stored)
+            counts = added if self.progress.add(import_id, number, added) else None
         finish(import_id, self.progress, self.files, now)
         return counts
 
@@ -326,16 +337,33 @@ def fail(import_id: str, reason: str, progress: Progress, files: Files, now: dat
 
 
 def finish(import_id: str, progress: Progress, files: Files, now: datetime) -> Import:
-    """Report an import that is at its end; the same report however often it is written."""
+    """Report an import that is at its end, from where it was left, unless that is done."""
     reached = progress.get(import_id)
-    if reached.outcome is None and reached.parts is not None:
-        if reached.parts_done < reached.parts:
-            return reached
+    if reached.outcome is None and reached.parts_done == reached.parts:
         reached = progress.end(import_id, COMPLETED, None, now)
-    if reached.outcome is None:
-        return reached
-    drop = reached.drop
-    keys = map(drop.rejected_key, progress.refused_parts(import_id))
-    files.join(keys, drop.report_key("rejected.jsonl"))
-    files.write(drop.report_key("summary.json"), render_summary(reached))
+    if reached.outcome is not None and not reached.is_reported:
+        _report(reached, progress, files)
+        progress.keep_reported(import_id)
     return reached
+
+
+def _report(ended: Import, progress: Progress, files: Files) -> None:
+    drop = ended.drop
+    keys = [drop.rejected_key(part) for part in progress.refused_parts(drop.import_id)]
+    in_pieces = len(keys) > PARTS_PER_PIECE
+    if in_pieces:
+        keys = _joined(keys, ended, progress, files)
+    files.join(keys, drop.report_key("rejected.jsonl"), small=not in_pieces)
+    files.write(drop.report_key("summary.json"), render_summary(ended))
+
+
+def _joined(keys: Sequence[str], ended: Import, progress: Progress, files: Files) -> list[str]:
+    """Join the refused rows of some parts at a time, and return the keys of these pieces."""
+    pieces = []
+    for number, some in enumerate(batched(keys, PARTS_PER_PIECE, strict=False), 1):
+        piece = ended.drop.piece_key(number)
+        if number > ended.pieces_joined:
+            files.join(some, piece, small=True)
+            progress.keep_joined(ended.drop.import_id, number)
+        pieces.append(piece)
+    return pieces

@@ -3,7 +3,9 @@
 import io
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -18,10 +20,14 @@ from consents.wires.imports import Announcement, Link
 from consents.wires.rows import UnreadableFile
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 PIECE = 1024 * 1024
 """Bytes that are held of a file at a time."""
+
+READ_AT_ONCE = 8
+"""A report is made of as many objects as its file has parts with refused rows."""
 
 MOST_BYTES = 50 * 1024**3
 """How much a compressed file may hold; more is taken for a bomb."""
@@ -57,8 +63,7 @@ class Files:
     def read_part(self, drop: Drop, part: Part) -> bytes:
         """Read the rows of a part, which is a range of the object or an object of its own."""
         if drop.is_gzip:
-            key = drop.part_key(part.place.part)
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            return self._open(drop.part_key(part.place.part)).read()
         size = part.end - part.place.offset
         return b"".join(self._pieces(drop, part.place.offset, part.end))[:size]
 
@@ -66,11 +71,12 @@ class Files:
         """Write an object."""
         self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
 
-    def join(self, keys: Iterable[str], key: str) -> None:
-        """Write one object of several, a piece at a time."""
+    def join(self, keys: Iterable[str], key: str, *, small: bool) -> None:
+        """Write one object of several; small ones are each read into memory, some at once."""
         # Unbuffered, a read may be short, and the client takes a short one for the end: it would
         # hold the whole report, however long.
-        joined: Any = io.BufferedReader(_Joined(self._each_piece(keys)), PIECE)
+        pieces = self._each_whole(keys) if small else self._each_piece(keys)
+        joined: Any = io.BufferedReader(_Joined(pieces), PIECE)
         self._client.upload_fileobj(joined, self._bucket, key)
 
     def announced(self, org_id: str, announcement: Announcement, receipt: Receipt) -> Announced:
@@ -101,19 +107,12 @@ class Files:
         url = self._link("put_object", announced.drop.key, **told)
         return Link(url, headers, announced.expires_at)
 
-    def report_links(self, drop: Drop, now: datetime) -> dict[str, Link] | None:
-        """Return the links to an import's reports, or None where they are not written yet."""
-        summary = drop.report_key("summary.json")  # written last
-        try:
-            self._client.head_object(Bucket=self._bucket, Key=summary)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _GONE:
-                return None
-            raise
-        keys = {"summary": summary, "rejected": drop.report_key("rejected.jsonl")}
+    def report_links(self, drop: Drop, now: datetime) -> dict[str, Link]:
+        """Return the links to an import's reports."""
+        names = {"summary": "summary.json", "rejected": "rejected.jsonl"}
         return {
-            name: Link(self._link("get_object", key), {}, now + LINKED_FOR)
-            for name, key in keys.items()
+            told: Link(self._link("get_object", drop.report_key(name)), {}, now + LINKED_FOR)
+            for told, name in names.items()
         }
 
     def _link(self, call: str, key: str, **told: Any) -> str:
@@ -146,10 +145,17 @@ class Files:
         else:  # a server may ignore a range (RFC 9110, section 14.2), and the local one does
             yield from _between(start, end, pieces)
 
+    def _each_whole(self, keys: Iterable[str]) -> Iterator[bytes]:
+        with ThreadPoolExecutor(READ_AT_ONCE) as threads:
+            for some in batched(keys, READ_AT_ONCE, strict=False):
+                yield from threads.map(lambda key: self._open(key).read(), some)
+
     def _each_piece(self, keys: Iterable[str]) -> Iterator[bytes]:
         for key in keys:
-            answer = self._client.get_object(Bucket=self._bucket, Key=key)
-            yield from answer["Body"].iter_chunks(PIECE)
+            yield from self._open(key).iter_chunks(PIECE)
+
+    def _open(self, key: str) -> "StreamingBody":
+        return self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
 
 
 class _Joined(io.RawIOBase):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -31,9 +32,10 @@ _REJECTED = "rejected_"
 _PART = "PART#"
 _PLACE = ("place_part", "place_offset", "place_row")
 _TRIES = 10
-_WRITTEN_BEFORE = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}
+_NOT_TO_WRITE = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}
 # DynamoDB refuses a write, in a transaction or not, of an item that another transaction is at.
 _IN_THE_WAY = {"TransactionConflict", "TransactionConflictException", "ThrottlingError"}
+_random = SystemRandom()  # its state is not part of a snapshot that many processes start from
 
 
 class Progress:
@@ -143,8 +145,11 @@ class Progress:
         """Keep how many parts there are."""
         self._update(import_id, "SET #parts = :parts", "attribute_not_exists(#parts)", parts=parts)
 
-    def add(self, import_id: str, part: int, counts: Counts) -> None:
-        """Mark a part as done and add its counts, both or neither, and once."""
+    def add(self, import_id: str, part: int, counts: Counts) -> bool:
+        """Mark a part as done and add its counts, both or neither, and tell whether that was done.
+
+        It is done once, and not after the outcome is set.
+        """
         refused = sum(counts.rejected.values())
         sums = {
             "parts_done": 1,
@@ -163,9 +168,11 @@ class Progress:
             "Key": _key(import_id, "IMPORT"),
             "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in sums),
             "ExpressionAttributeValues": _values(sums),
+            # What is reported of an import that failed is what was counted by then.
+            "ConditionExpression": "attribute_not_exists(outcome)",
         }
         items: Any = [{"Put": marked}, {"Update": summed}]
-        self._write(lambda: self._client.transact_write_items(TransactItems=items))
+        return self._write(lambda: self._client.transact_write_items(TransactItems=items))
 
     def refused_parts(self, import_id: str) -> Iterator[int]:
         """Return which of the parts that are done had rows refused, in order."""
@@ -183,7 +190,7 @@ class Progress:
         return (int(name.removeprefix(_PART)) for name in found)
 
     def end(self, import_id: str, outcome: str, reason: str | None, now: datetime) -> Import:
-        """Set the outcome, unless there is one, and return the import."""
+        """Set the outcome, unless there is one, and return the import: its counts are final."""
         told = {"outcome": outcome, "finished_at": timestamp(now)}
         told |= {"reason": reason} if reason else {}
         update = "SET " + ", ".join(f"#{name} = :{name}" for name in told)
@@ -191,6 +198,15 @@ class Progress:
         begun_only = "attribute_exists(#started_at) AND attribute_not_exists(#outcome)"
         self._update(import_id, update, begun_only, **told)
         return self.get(import_id)
+
+    def keep_joined(self, import_id: str, pieces: int) -> None:
+        """Keep how many pieces of the report are joined, unless more are already."""
+        fewer = "attribute_not_exists(#pieces_joined) OR #pieces_joined < :pieces"
+        self._update(import_id, "SET #pieces_joined = :pieces", fewer, pieces=pieces)
+
+    def keep_reported(self, import_id: str) -> None:
+        """Keep that the reports are written."""
+        self._update(import_id, "SET #is_reported = :yes", "attribute_exists(#outcome)", yes=1)
 
     def _update(self, import_id: str, update: str, condition: str, **values: str | int) -> None:
         """Update an import where a condition holds; where it does not, another was before us."""
@@ -206,20 +222,23 @@ class Progress:
             )
         )
 
-    def _write(self, write: Callable[[], object]) -> None:
-        """Make a conditional write, again while other parts of the file are being counted."""
+    def _write(self, write: Callable[[], object]) -> bool:
+        """Make a conditional write, again while other parts of the file are being counted.
+
+        Returns whether the condition held.
+        """
         for attempt in range(_TRIES):
             try:
                 write()
             except ClientError as error:
                 codes = _codes(error)
-                if codes & _WRITTEN_BEFORE:
-                    return
+                if codes & _NOT_TO_WRITE:
+                    return False
                 if not codes & _IN_THE_WAY:
                     raise
-                self._sleep(0.02 * 2**attempt)
+                self._sleep(0.02 * 2**attempt * _random.uniform(0.5, 1.5))
             else:
-                return
+                return True
         raise Unavailable
 
 
@@ -283,6 +302,8 @@ def _import(item: Mapping[str, Any]) -> Import:
         outcome=texts.get("outcome"),
         reason=texts.get("reason"),
         finished_at=datetime.fromisoformat(finished_at) if finished_at else None,
+        pieces_joined=numbers.get("pieces_joined", 0),
+        is_reported="is_reported" in numbers,
     )
 
 

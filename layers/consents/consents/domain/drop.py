@@ -44,6 +44,10 @@ class Drop:
         """Return the key of a part's refused rows."""
         return f"work/{self.import_id}/rejected/{part:08}.jsonl"
 
+    def piece_key(self, number: int) -> str:
+        """Return the key of the refused rows of many parts."""
+        return f"work/{self.import_id}/report/{number:08}.jsonl"
+
     def report_key(self, name: str) -> str:
         """Return the key of a report."""
         return f"reports/{self.org_id}/{self.import_id}/{name}"
@@ -99,7 +103,9 @@ class Counts:
 class Import:
     """How far an import is. `parts` is known once the whole file is cut.
 
-    `outcome` is None until the import is `completed` or `failed`, and then never changes.
+    `outcome` is None until the import is `completed` or `failed`; then neither it nor the counts
+    ever change. The import is at its end when its reports are written, of which some pieces may be
+    joined before.
     """
 
     drop: Drop
@@ -112,3 +118,5 @@ class Import:
     outcome: str | None = None
     reason: str | None = None
     finished_at: datetime | None = None
+    pieces_joined: int = 0
+    is_reported: bool = False

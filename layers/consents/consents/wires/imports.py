@@ -160,7 +160,7 @@ def render_import(
     found: Announced | Import, now: datetime, reports: Mapping[str, Link] | None
 ) -> Answer:
     """Return how far an import is, with the links to its reports where they are written."""
-    told = describe(found, now, reported=reports is not None)
+    told = describe(found, now)
     told["reports"] = None if reports is None else _links(reports)
     return Answer(200, json_text.indented(told))
 
@@ -179,12 +179,12 @@ def render_list(
     return Answer(200, json_text.indented(told))
 
 
-def describe(found: Announced | Import, now: datetime, *, reported: bool = True) -> dict[str, Any]:
+def describe(found: Announced | Import, now: datetime) -> dict[str, Any]:
     """Return what is known of an import; it is not at its end before its reports are written."""
     if isinstance(found, Announced):
         state = AWAITING_UPLOAD if now < found.expires_at else EXPIRED
         return _described(found.drop, state, Counts())
-    ended = found.outcome is not None and reported
+    ended = found.is_reported
     running = PLANNING if found.parts is None and found.outcome is None else IMPORTING
     told = _described(found.drop, found.outcome if ended else running, found.counts)
     told |= {"reason": found.reason} if ended and found.reason else {}
