@@ -136,7 +136,7 @@ def emulator() -> Path:
         Failed: there is none for this machine.
     """
     if sys.platform != "linux":
-        raise Failed("AWS's emulator runs on Linux alone; with Docker there is `sam local invoke`")
+        raise Failed("AWS's emulator runs on Linux alone; README.md says what Docker can do")
     name = f"aws-lambda-rie-{sam.architecture()}"
     program = Path(samcli.__file__).parent / "local" / "rapid" / name
     if not os.access(program, os.X_OK):
