@@ -111,10 +111,11 @@ def deployed(files: LocalFiles, endpoint_url: str, name: str) -> Function:
 
 def _functions(cloudformation: Any) -> dict[str, str]:
     """Return the physical names of the stack's functions by their names in the template."""
-    resources = cloudformation.describe_stack_resources(StackName=LOCAL_NAME)["StackResources"]
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=LOCAL_NAME)
     return {
         one["LogicalResourceId"]: one["PhysicalResourceId"]
-        for one in resources
+        for page in pages
+        for one in page["StackResourceSummaries"]
         if one["ResourceType"] == "AWS::Lambda::Function"
     }
 
