@@ -7,13 +7,12 @@ from consents.wires import attested, bulk_consents
 from consents.wires.answer import Answer
 
 
-def handler(event: http.Event, _context: http.Context) -> http.Response:
+def handler(event: http.Event, context: http.Context) -> http.Response:
     """Refuse the request, whoever calls."""
     if event["path"].startswith("/v1/Consents"):
-        return http.respond(
-            event, bulk_consents, _refuse, bulk_consents.cors_headers(wiring.allowed_origin())
-        )
-    return http.respond(event, attested, _refuse, {})
+        headers = bulk_consents.cors_headers(wiring.allowed_origin())
+        return http.respond(event, context, bulk_consents, _refuse, headers=headers)
+    return http.respond(event, context, attested, _refuse, headers={})
 
 
 def _refuse(_receipt: Receipt) -> Answer:

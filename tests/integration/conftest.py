@@ -259,6 +259,7 @@ class Invocation:
     """The Lambda context of one invocation."""
 
     def __init__(self, milliseconds: int) -> None:
+        self.aws_request_id = str(uuid4())
         self._end = time.monotonic() + milliseconds / 1000
 
     def get_remaining_time_in_millis(self) -> int:

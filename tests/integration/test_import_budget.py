@@ -49,6 +49,7 @@ def loaded():
     )
 
 class Context:
+    aws_request_id = "the invocation's"
     def get_remaining_time_in_millis(self):
         return 29_000
 

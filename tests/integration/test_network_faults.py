@@ -671,6 +671,7 @@ calls.register("before-call.dynamodb", lambda params, **_: params["headers"].upd
     {"X-Worker": name}))
 
 class Invocation:
+    aws_request_id = "the invocation's"
     end = time.monotonic() + milliseconds / 1000
     def get_remaining_time_in_millis(self):
         return int((self.end - time.monotonic()) * 1000)

@@ -99,6 +99,7 @@ class Invocation:
     """The context of an invocation whose time a fault can end."""
 
     milliseconds: int = PLENTY
+    aws_request_id: str = "the invocation's"
 
     def get_remaining_time_in_millis(self) -> int:
         return self.milliseconds

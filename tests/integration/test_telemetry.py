@@ -3,6 +3,7 @@
 import gzip
 import json
 from contextlib import redirect_stdout
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
@@ -21,7 +22,15 @@ from tests.integration.callers import (
     item,
     record,
 )
-from tests.integration.conftest import BreakCall, Invoke, Metrics, NewTenant, Tenant
+from tests.integration.conftest import (
+    ROOT,
+    BreakCall,
+    Invocation,
+    Invoke,
+    Metrics,
+    NewTenant,
+    Tenant,
+)
 from tests.integration.test_imports import Drops, jsonl_of
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
@@ -168,6 +177,31 @@ def test_a_request_is_one_line_with_its_caller_counts_and_times(
     assert isinstance(only["cold_start"], bool)
     assert 0 <= only["authenticated_after"] <= only["milliseconds"]
     assert "code" not in only
+
+
+@pytest.mark.parametrize("event", [*EVENTS, "not_found.attested"])
+def test_every_line_of_a_call_has_its_ids_in_the_logs_of_api_gateway_and_of_lambda(
+    event: str, logged: StringIO, break_call: BreakCall
+) -> None:
+    break_call("GetItem", bug)
+    sent = json.loads((ROOT / "events" / f"{event}.json").read_text())
+    context = Invocation(29_000)
+    import_module(f"functions.{event.split('.')[0]}.app").handler(sent, context)
+
+    told = [json.loads(each) for each in logged.getvalue().splitlines()]
+    assert "answered" in [each["message"] for each in told]
+    for each in told:
+        assert each["gateway_request_id"] == sent["requestContext"]["requestId"]
+        assert each["lambda_request_id"] == context.aws_request_id
+
+
+@pytest.mark.parametrize("chosen", ["+15554443333", "order 7\n", "", None])
+def test_an_id_of_api_gateways_that_its_caller_chose_is_told_only_if_it_is_a_uuid(
+    invoke: Invoke, tenant: Tenant, logged: StringIO, chosen: str | None
+) -> None:
+    invoke(BULK, tenant.bearer, requestContext={"requestId": chosen})
+
+    assert "gateway_request_id" not in line(logged)
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -1,5 +1,6 @@
 """What template.yaml promises: least privilege, evidence that outlives mistakes, logs that end."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,15 @@ def test_every_permission_is_an_allowance_on_a_named_resource() -> None:
     assert all(each["Resource"] in RESOURCES_BY_NAME.values() for each in statements)
     assert all(each["Effect"] == "Allow" for each in statements)
     assert not any("*" in str(each["Action"]) for each in statements)
+
+
+def test_the_log_of_the_api_names_its_ids_as_the_log_of_a_function_does() -> None:
+    _, told, _ = RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Fn::If"]
+    format_ = json.loads(told["Format"])
+
+    assert format_["gateway_request_id"] == "$context.requestId"
+    assert format_["lambda_request_id"] == "$context.integration.requestId"
+    assert "request_id" not in format_  # in a function's log it is a ULID
 
 
 def test_compressed_bodies_arrive_as_the_bytes_they_are() -> None:

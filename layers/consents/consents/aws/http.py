@@ -39,6 +39,7 @@ ANSWERING_TIME = 0.5
 LONGEST_IDEMPOTENCY_KEY = 255
 
 _GZIP_TYPE = re.compile(r"application/gzip\s*(?:;|$)", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 log = Logger()
 
@@ -185,7 +186,8 @@ def endpoint(
 
         @wraps(handle)
         def handler(event: Event, context: Context) -> Response:
-            return respond(event, wire, partial(answer, event, context), headers or {})
+            answering = partial(answer, event, context)
+            return respond(event, context, wire, answering, headers=headers or {})
 
         return handler
 
@@ -194,8 +196,10 @@ def endpoint(
 
 def respond(
     event: Event,
+    context: Context,
     wire: Wire,
     answer: Callable[[Receipt], Answer],
+    *,
     headers: Mapping[str, str],
 ) -> Response:
     """Run one request to its API Gateway response, whatever happens, and log it in one line."""
@@ -203,7 +207,11 @@ def respond(
     now = datetime.now(UTC)
     receipt = Receipt(now, str(ULID.from_datetime(now)))
     log.clear_state()
-    log.append_keys(request_id=receipt.request_id)
+    log.append_keys(
+        request_id=receipt.request_id,
+        gateway_request_id=_gateway_request_id(event),
+        lambda_request_id=context.aws_request_id,
+    )
     answered = _answered(wire, lambda: answer(receipt), receipt)
     telemetry.report_request(route(event), answered, telemetry.milliseconds_since(started))
     return {
@@ -228,6 +236,15 @@ def header(event: Event, name: str) -> str | None:
     """Return a header by its name in lower case, whatever case it was sent in."""
     headers: Mapping[str, str] = event.get("headers") or {}
     return next((value for key, value in headers.items() if key.lower() == name), None)
+
+
+def _gateway_request_id(event: Event) -> str | None:
+    """Return API Gateway's id of a call, if it is a UUID: a caller may choose it, and any text.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
+    """
+    told: str = event.get("requestContext", {}).get("requestId") or ""
+    return told if _UUID.fullmatch(told) else None
 
 
 def _content_type(event: Event) -> str | None:
