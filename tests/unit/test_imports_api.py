@@ -61,6 +61,13 @@ def test_a_digest_may_be_null_and_other_fields_are_not_read() -> None:
     assert announce(SOUND | {"sha256": None, "name": "mine"}) == announce(SOUND)
 
 
+@pytest.mark.parametrize("other", ['"name": "x \\ud83d"', '"\\ud83d": 1', '"x": 1e400'])
+def test_a_field_that_is_not_read_is_no_fault_whatever_it_holds(other: str) -> None:
+    body = json.dumps(SOUND)[:-1] + f", {other}}}"
+
+    assert imports.parse_announcement(body.encode(), None) == announce(SOUND)
+
+
 BROKEN: dict[str, list[Any]] = {
     "wire": ["Attested", "bulk_consents", "", None, 1, ["attested"]],
     "format": ["CSV", "xlsx", ".csv", "csv.gz.gz", None, {}],

@@ -51,6 +51,17 @@ def test_a_number_too_large_for_a_double_is_read_as_infinity(sign: bytes, number
     assert json_text.parse(sign + number) == float(f"{sign.decode()}inf")
 
 
+INTEGERS = ["0", "10", "-1", f"{2**63}", f"{2**64 - 1}", f"{2**64}", f"-{2**63}", f"-{2**63 + 1}"]
+
+
+@pytest.mark.parametrize("number", [*INTEGERS, "1.0", "1e2", "9" * 300])
+def test_a_number_is_the_same_beside_half_a_surrogate_pair(number: str) -> None:
+    alone = json_text.parse(number)
+    beside = json_text.parse(f'["{chr(92)}ud800", {number}]')[1]
+
+    assert (type(beside), beside) == (type(alone), alone)
+
+
 NOT_JSON = [
     b"",
     b" ",

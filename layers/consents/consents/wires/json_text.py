@@ -8,6 +8,9 @@ import orjson
 
 from consents.domain.errors import MalformedBody
 
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_DIGITS = 20  # of the longest; reading a longer one takes the square of its length
+
 
 def parse(text: bytes | str) -> Any:
     """Return the value of a JSON text.
@@ -37,9 +40,16 @@ def indented(value: Any) -> bytes:
 def _parse_slowly(text: bytes | str) -> Any:
     try:
         decoded = text if isinstance(text, str) else text.decode()
-        return json.loads(decoded, parse_int=float, parse_constant=_refuse)
+        return json.loads(decoded, parse_int=_integer, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise MalformedBody from None
+
+
+def _integer(text: str) -> int | float:
+    """Return an integer as orjson does: one that 64 bits do not hold is a float."""
+    if len(text) <= _DIGITS and _LEAST <= (value := int(text)) <= _MOST:
+        return value
+    return float(text)
 
 
 def _refuse(constant: str) -> None:
