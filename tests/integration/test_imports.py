@@ -328,6 +328,11 @@ UNREADABLE = {
     "a spreadsheet": ("attested/a.jsonl.gz", gzip.compress(b"PK\3\4\0\0"), "must be UTF-8"),
     "not utf-8": ("attested/a.csv", b"\xff\xfeopted_in\n", "the header must be UTF-8"),
     "twice": ("attested/a.csv", b"opted_in,opted_in\n", "the header must name opted_in once"),
+    "wide header": (
+        "attested/a.csv",
+        b"opted_in," + b"note," * 100_000 + b"\n",
+        "the header must have at most 1000 columns",
+    ),
     "long header": ("attested/a.csv", TOO_LONG, "the header must end, all quotes closed, within"),
     "not gzip": ("attested/a.csv.gz", csv_of([ITEM]), "must be gzip"),
     "empty gzip": ("attested/a.csv.gz", b"", "must be gzip, and whole: its end is missing"),

@@ -278,6 +278,7 @@ HEADERS: list[tuple[bytes, Sequence[str | None]]] = [
     (b"note,status,,", [None, "status", None, None]),
     (b"note,note,status", [None, None, "status"]),
     (b"Status,source", [None, "source"]),
+    (b"status" + b"," * 999, ["status", *[None] * 999]),
     ("Bemerkung f\u00fcr uns,status".encode(), [None, "status"]),
 ]
 
@@ -307,6 +308,7 @@ BAD_HEADERS = [
     (b'status,"source', f"the header {NOT_CSV}"),
     (b'"status"secret,source', f"the header {NOT_CSV}"),
     (b"status,source\ropt-in,website\r", f"the header {NOT_CSV}"),
+    (b"status" + b"," * 1000, "the header must have at most 1000 columns"),
     (None, f"the header {TOO_LONG}"),
 ]
 

@@ -12,6 +12,9 @@ from consents.wires import json_text
 MAX_ROW_BYTES = 1024 * 1024
 """A row with its line end; as much as the body of a single call may have."""
 
+MOST_COLUMNS = 1000
+"""Of a CSV; the names of its header are kept with the progress of its import."""
+
 _BOM = b"\xef\xbb\xbf"
 _BOOLEANS = {"true": True, "false": False}
 
@@ -130,7 +133,8 @@ def header(content: bytes | None, columns: Collection[str]) -> tuple[str | None,
     """Return the names in the header of a CSV in file order, None for one not in `columns`.
 
     Raises:
-        UnreadableFile: not UTF-8, not CSV, empty, none of `columns`, or one of them twice.
+        UnreadableFile: not UTF-8, not CSV, empty, of more than `MOST_COLUMNS`, none of `columns`,
+            or one of them twice.
     """
     if content is not None and not _is_text(content):
         raise UnreadableFile("the header must be UTF-8")
@@ -138,6 +142,8 @@ def header(content: bytes | None, columns: Collection[str]) -> tuple[str | None,
         cells = _cells(content)
     except UnreadableRow as unreadable:
         raise UnreadableFile(f"the header {unreadable}") from None
+    if len(cells) > MOST_COLUMNS:
+        raise UnreadableFile(f"the header must have at most {MOST_COLUMNS} columns")
     names = [name if name in columns else None for name in map(str.strip, cells)]
     known = [name for name in names if name is not None]
     if not known:
