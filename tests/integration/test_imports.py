@@ -724,6 +724,29 @@ def test_a_planner_without_time_leaves_the_rest_to_the_next(
     assert drops.totals(drop) == ("completed", 11, 0, 11)
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
+def test_blank_lines_without_end_are_cut_by_one_planner_after_another_and_make_no_part(
+    drops: Drops, tenant: Tenant, ending: str
+) -> None:
+    content = b"\n" * 25_000 + jsonl_of([item(1), 7])
+    content = gzip.compress(content) if ending == "jsonl.gz" else content
+    drop = drops.put(tenant.org_id, f"bulk-consents/a.{ending}", content)
+
+    for row in (10_001, 20_001, 25_003):
+        assert drops.deliver("PLAN_QUEUE", "plan_import", 30_000) == 1
+        assert import_wiring.progress().get(drop.import_id).place.row == row
+    drops.finish()
+    assert drops.totals(drop) == ("completed", 1, 0, 1)
+    assert import_wiring.progress().get(drop.import_id).parts == 1
+
+
+def test_a_file_of_blank_lines_alone_has_no_rows(drops: Drops, tenant: Tenant) -> None:
+    content = gzip.compress(b"\n" * PIECE)
+    drop = drops.import_file(tenant.org_id, "bulk-consents/a.jsonl.gz", content)
+
+    assert drops.totals(drop) == ("completed", 0, 0, 0)
+
+
 @pytest.mark.parametrize("call", ["PutObject", "GetObject"])
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
 def test_a_store_that_refuses_for_a_while_delays_a_file_and_nothing_else(

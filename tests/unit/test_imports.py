@@ -15,6 +15,7 @@ from consents.domain.outcome import Arrival
 from consents.domain.record import ConsentRecord, Receipt
 from consents.imports import (
     BYTES_PER_PART,
+    MOST_PARTS,
     PARTS_PER_CHECKPOINT,
     ROWS_PER_PART,
     Part,
@@ -121,7 +122,7 @@ class World:
     def checkpoint(self, progress: Import) -> None:
         self.tick()
         reached = self._reached
-        if progress.place.part > reached.place.part or reached.place == Place():
+        if progress.place.offset > reached.place.offset or reached.place == Place():
             self._set(place=progress.place, header=progress.header)
         self.tick()
 
@@ -306,6 +307,9 @@ def totals(world: World) -> tuple[int, int, int]:
 # Each over-long row is a part of its own and ends another: many parts of few rows.
 LONG_FILE = b"".join(jsonl(item(number), BAD_ITEM) + TOO_LONG for number in range(5))
 LONG_FILE += jsonl(item(0), item(5), item(6))
+# Before, between and after its rows are more blank lines than a part may have.
+BLANK_FILE = b"\n" * 1000 + jsonl(item(1)) + b"\n" * 1500 + TOO_LONG + b" \r\n" * 12_345 + jsonl(7)
+BLANK_FILE += b"\n" * 2000
 SHORT_FILE = b"".join(
     [
         HEADER,
@@ -316,6 +320,7 @@ SHORT_FILE = b"".join(
 )
 FILES = {
     "plain": ("bulk-consents/may.jsonl", LONG_FILE, (7, 1, 10)),
+    "blank lines": ("bulk-consents/may.jsonl", BLANK_FILE, (1, 0, 2)),
     "csv": ("bulk-consents/may.csv", SHORT_FILE, (3, 2, 2)),
     "csv in gzip": ("bulk-consents/may.csv.gz", SHORT_FILE, (3, 2, 2)),
 }
@@ -475,6 +480,29 @@ def test_rows_keep_their_numbers_across_parts_of_a_thousand() -> None:
     assert [part.rows for part in world.parts.values()] == [1000, 1000, 504]
 
 
+def test_a_part_of_blank_lines_alone_is_not_sent_and_its_rows_are_numbered() -> None:
+    world = imported(BLANK_FILE)
+
+    assert [part.place for part in world.parts.values()] == [
+        Place(1, 1000, 1001),
+        Place(2, len(BLANK_FILE) - 2000 - len(TOO_LONG) - 3 * 12_345 - 2, 2502),
+        Place(3, len(BLANK_FILE) - 2000 - 3 * 345 - 2, 14_503),
+    ]
+    assert [told["row"] for told in world.rejected] == [2502, 14_848]
+    assert totals(world) == (1, 0, 2)
+
+
+def test_many_blank_lines_are_left_to_the_next_planner_where_time_is_up() -> None:
+    world = world_of(b"\n" * 25_000 + jsonl(item(1)))
+    planner = Planner(world, world, world.send, lambda _: None)
+    reached = []
+    while planner.plan(world.drop, lambda: NOW, lambda: False) is None:
+        reached.append(world.imports[world.drop.import_id].place)
+
+    assert reached == [Place(1, 10_000, 10_001), Place(1, 20_000, 20_001), Place(2, 25_221, 25_002)]
+    assert list(world.parts) == [1]
+
+
 def test_a_report_names_a_row_its_faults_and_the_correlation_id_it_has() -> None:
     world = imported(jsonl(BAD_ITEM) + b"{\n")
     tokens = ["CORRELATION_ID", "SENDER_ID", "CONTACT_ID", "STATUS", "SOURCE"]
@@ -601,6 +629,36 @@ def test_a_file_without_a_line_to_judge_by_is_imported(content: bytes) -> None:
     assert imported(content).summary["state"] == "completed"
 
 
+ROOM_FOR_ONE = {
+    "of parts": Place(part=MOST_PARTS, offset=7, row=9),
+    "of rows": Place(part=3, offset=7, row=MOST_PARTS * ROWS_PER_PART),
+}
+
+
+@pytest.mark.parametrize("place", ROOM_FOR_ONE.values(), ids=ROOM_FOR_ONE)
+def test_a_file_of_as_many_parts_as_it_may_have_is_sent_to_its_end(place: Place) -> None:
+    world = planned_from(place, jsonl(7))
+
+    assert [world.parts[part].place for part in world.parts] == [place]
+    assert world.imports[world.drop.import_id].parts == place.part
+
+
+@pytest.mark.parametrize("place", ROOM_FOR_ONE.values(), ids=ROOM_FOR_ONE)
+def test_a_file_of_more_parts_fails_before_they_are_sent(place: Place) -> None:
+    world = planned_from(place, jsonl(7) + TOO_LONG)
+
+    assert failed(world) == "must have at most 200000 parts of 1000 rows or 1 MiB"
+    assert world.parts == {}
+
+
+def planned_from(place: Place, content: bytes) -> World:
+    """Return the world in which a planner has cut a file from a place to its end."""
+    world = world_of(bytes(place.offset) + content)
+    world.imports[world.drop.import_id] = Import(world.drop, NOW, place=place)
+    world.deliver(world.queue.popleft())
+    return world
+
+
 @pytest.mark.parametrize("point", range(1, 40))
 def test_a_failed_import_reports_just_the_rows_it_counted(point: int) -> None:
     world = world_of(jsonl(item(1), 7) + TOO_LONG + jsonl(item(2), 7))
@@ -637,9 +695,9 @@ TABLES = st.lists(st.tuples(SIZES, st.integers(1, 1500)), max_size=6)
 
 
 def records(table: list[tuple[int, int]]) -> list[Record]:
-    """Return records without their content, of given sizes so many times."""
+    """Return records of hardly a content, of given sizes so many times; some are blank."""
     return [
-        Record(b"" if size <= MAX_ROW_BYTES else None, size)
+        Record(b"x" * (size % 2) if size <= MAX_ROW_BYTES else None, size)
         for size, times in table
         for _ in range(times if size <= 3000 else 1)
     ]
@@ -648,16 +706,18 @@ def records(table: list[tuple[int, int]]) -> list[Record]:
 @given(TABLES)
 def test_parts_are_small_and_follow_one_another(table: list[tuple[int, int]]) -> None:
     found = records(table)
-    place = Place()
+    place, sent = Place(), 0
     for part in cut(found, place):
-        sizes = [record.size for record in found[part.place.row - 1 :][: part.rows]]
+        cut_up = found[part.place.row - 1 :][: part.rows]
+        sizes = [record.size for record in cut_up]
+        sent += any(record.content != b"" for record in cut_up)
         assert part.place == place
         assert part.end == place.offset + sum(sizes)
         assert 1 <= part.rows <= ROWS_PER_PART
         assert sum(sizes) <= BYTES_PER_PART or part.rows == 1
         assert part.too_long == (sizes[0] > MAX_ROW_BYTES)
         place = after(part)
-    assert (place.row, place.offset) == (1 + len(found), sum(record.size for record in found))
+    assert place == Place(1 + sent, sum(record.size for record in found), 1 + len(found))
 
 
 @given(TABLES)

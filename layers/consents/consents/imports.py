@@ -28,6 +28,10 @@ PARTS_PER_CHECKPOINT = 10
 PARTS_PER_PIECE = 1000
 """Of a report: a worker that runs out of time leaves the pieces that it has joined."""
 
+MOST_PARTS = 200_000
+"""Of a file. Each costs some calls to AWS, and a small gzip file may hold millions of short lines.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -42,6 +46,11 @@ class Part:
     rows: int
     too_long: bool = False
     content: bytes = b""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether its content is blank lines alone, with which nothing is to be done."""
+        return not self.too_long and rows.is_blank(self.content)
 
 
 class Files(Protocol):
@@ -98,7 +107,10 @@ class Progress(Protocol):
 
 
 def cut(records: Iterable[Record], place: Place) -> Iterator[Part]:
-    """Group records into parts of at most `ROWS_PER_PART` rows and about `BYTES_PER_PART`."""
+    """Group records into parts of at most `ROWS_PER_PART` rows and about `BYTES_PER_PART`.
+
+    A part that is blank has the number of the next one: those that are not blank have no gaps.
+    """
     group: list[Record] = []
     size = 0
     for record in records:
@@ -126,7 +138,15 @@ def _part(group: Sequence[Record], place: Place, size: int) -> Part:
 
 def after(part: Part) -> Place:
     """Return the place at which the next part begins."""
-    return Place(part.place.part + 1, part.end, part.place.row + part.rows)
+    number = part.place.part + (0 if part.is_blank else 1)
+    return Place(number, part.end, part.place.row + part.rows)
+
+
+def _check_length(place: Place) -> None:
+    """Raise `UnreadableFile` if a file has more parts up to a place than it may, blank ones too."""
+    if place.part - 1 > MOST_PARTS or place.row - 1 > MOST_PARTS * ROWS_PER_PART:
+        most = f"{MOST_PARTS} parts of {ROWS_PER_PART} rows or 1 MiB"
+        raise UnreadableFile(f"must have at most {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +197,20 @@ class Planner:
         for parts in batched(cut(records, place), PARTS_PER_CHECKPOINT, strict=False):
             if place == Place():  # not so for a CSV, which has shown its header
                 rows.check_encoding(part.content for part in parts if not part.too_long)
-            if drop.is_gzip:
-                for part in parts:
-                    self.files.write(drop.part_key(part.place.part), part.content)
-            self.send(drop, parts)
             place = after(parts[-1])
+            _check_length(place)
+            self._hand_over(drop, [part for part in parts if not part.is_blank])
             self.progress.checkpoint(replace(begun, place=place, header=header))
             if not time_left():
                 return None
         self.progress.checkpoint(replace(begun, place=place, header=header))
         return place
+
+    def _hand_over(self, drop: Drop, parts: Sequence[Part]) -> None:
+        if drop.is_gzip:
+            for part in parts:
+                self.files.write(drop.part_key(part.place.part), part.content)
+        self.send(drop, parts)
 
 
 def _columns(wire: Wire) -> Mapping[str, str]:

@@ -134,7 +134,7 @@ class Progress:
             progress.drop.import_id,
             "SET #place_part = :part, #place_offset = :offset, #place_row = :row, "
             "#csv_header = :header",
-            "attribute_not_exists(#place_part) OR #place_part < :part",
+            "attribute_not_exists(#place_offset) OR #place_offset < :offset",
             part=progress.place.part,
             offset=progress.place.offset,
             row=progress.place.row,
