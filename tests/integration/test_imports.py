@@ -374,6 +374,21 @@ def test_a_version_that_is_deleted_before_it_is_read_fails(drops: Drops, tenant:
     assert drops.reason(drop) == "the object is gone"
 
 
+def test_a_version_that_is_deleted_while_it_is_imported_fails_with_what_was_counted(
+    drops: Drops, tenant: Tenant
+) -> None:
+    content = jsonl_of([item(1), 7]) + TOO_LONG + jsonl_of([item(2)])
+    drop = drops.put(tenant.org_id, "bulk-consents/a.jsonl", content)
+    drops.plan()
+    first, second, third = parts_of(drops)
+    assert run("import_part", sqs_event(first)) == []
+    drops.s3.delete_object(Bucket=DROPS_BUCKET, Key=drop.key, VersionId=drop.version)
+
+    assert run("import_part", sqs_event(third, second)) == []
+    assert drops.totals(drop) == ("failed", 1, 0, 1)
+    assert drops.summary(drop)["reason"] == "the object is gone"
+
+
 def test_a_version_is_read_to_its_end_though_the_object_is_overwritten_and_deleted(
     drops: Drops, tenant: Tenant
 ) -> None:

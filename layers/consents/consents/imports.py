@@ -60,7 +60,7 @@ class Files(Protocol):
         """Read the decompressed file from an offset, in pieces; `UnreadableFile` if it is not."""
 
     def read_part(self, drop: Drop, part: Part) -> bytes:
-        """Read the rows of a part."""
+        """Read the rows of a part; `UnreadableFile` if the object is gone."""
 
     def write(self, key: str, content: bytes) -> None:
         """Write an object."""
@@ -257,7 +257,8 @@ class Worker:
     ) -> Counts | None:
         """Store a part's rows, write those it refuses, and count them; once, however often called.
 
-        Returns what became of the rows, or None where another run counted them, or nobody will.
+        Returns what became of the rows, or None where another run counted them, or the import has
+        ended; it ends here where the object is gone.
 
         Raises:
             RowsNotStored: some rows could not be stored.
@@ -267,7 +268,11 @@ class Worker:
         if not self.progress.is_done(import_id, number):
             if begun.outcome is not None:
                 return None  # ended without this part, and reported by who ended it
-            read = self._read(begun, part)
+            try:
+                read = self._read(begun, part)
+            except UnreadableFile as unreadable:  # deleted since it was cut
+                fail(import_id, str(unreadable), self.progress, self.files, now)
+                return None
             refused = [row for row in read if isinstance(row.result, Rejected)]
             stored = self._store(begun, read, time_left)
             if refused:

@@ -61,7 +61,11 @@ class Files:
         return _between(offset, None, gunzipped(self._pieces(drop, 0)))
 
     def read_part(self, drop: Drop, part: Part) -> bytes:
-        """Read the rows of a part, which is a range of the object or an object of its own."""
+        """Read the rows of a part, which is a range of the object or an object of its own.
+
+        Raises:
+            UnreadableFile: the object of which it is a range is gone.
+        """
         if drop.is_gzip:
             return self._open(drop.part_key(part.place.part)).read()
         size = part.end - part.place.offset
