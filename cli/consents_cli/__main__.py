@@ -3,25 +3,21 @@
 from typing import Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from typer.core import TyperGroup
 
 from consents_cli import credentials, imports, local_stack, organizations, senders
 from consents_cli.drop import drop
-from consents_cli.errors import Failed
+from consents_cli.errors import failing_with
 from consents_cli.history import history
 
 
 class Commands(TyperGroup):
-    """The commands; what is expected to fail is told in one line, and the exit code is 1."""
+    """The commands; the exit code is 1 where one fails that does not say otherwise."""
 
     def invoke(self, ctx: Any) -> Any:  # what a context is, typer keeps to itself
         """Run the command that was asked for."""
-        try:
+        with failing_with(1):
             return super().invoke(ctx)
-        except (Failed, BotoCoreError, ClientError) as error:
-            typer.echo(f"consents: {' '.join(str(error).split())}", err=True)
-            raise typer.Exit(1) from None
 
 
 app = typer.Typer(

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from rich.text import Text
 
 from consents_cli import imports, output
-from consents_cli.errors import Failed
+from consents_cli.errors import Failed, failing_with
 from consents_cli.options import AsJson, OrgId, Region, StackName
 from consents_cli.stack import Stack, open_stack
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 SECONDS_TO_BEGIN = 120
 """How long an import may take to begin: a cold start, and some files before it."""
 
-EXIT_REJECTED, EXIT_FAILED = 1, 2
+EXIT_REJECTED, EXIT_FAILED, EXIT_INTERRUPTED = 1, 2, 130
 
 _SECONDS_BETWEEN_LOOKS = 0.25
 _LONGEST_KEY = 1024  # S3's limit
 _ROWS_SHOWN = 10
 
 
+@failing_with(EXIT_FAILED)
 def drop(
     file: Annotated[Path, typer.Argument(help="A .jsonl or .csv file, either also .gz.")],
     org: OrgId,
@@ -45,8 +46,9 @@ def drop(
 ) -> None:
     """Import a file of consents.
 
-    The exit code is 0 if every row is in the ledger, 1 if some were refused, and 2 if the import
-    failed.
+    The exit code is 0 if every row is in the ledger, 1 if all were read and some refused, and 2 if
+    anything failed, before, during or after the import. With --no-follow 0 says that the file is
+    uploaded.
     """
     opened = open_stack(stack, region)
     dropped = upload(opened, file, org, wire)
@@ -57,10 +59,9 @@ def drop(
     try:
         summary = wait_for_summary(opened, dropped)
     except KeyboardInterrupt:
-        goes_on = (
-            f"the import goes on: `consents import show {dropped.import_id}` tells how far it is"
-        )
-        raise Failed(goes_on) from None
+        asked = f"`consents import show {dropped.import_id}`"
+        typer.echo(f"consents: the import goes on: {asked} tells how far it is", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     output.show(summary, as_json=as_json, people=lambda: _for_people(opened, dropped, summary))
     if summary["state"] == FAILED:
         raise typer.Exit(EXIT_FAILED)

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -18,7 +19,7 @@ from consents.domain.drop import Drop, Import
 from consents.wires.rows import MAX_ROW_BYTES
 from consents_cli.stack import Stack, connect_local
 
-from tests.e2e.conftest import LocalStack, eventually
+from tests.e2e.conftest import CONSENTS, LocalStack, eventually
 from tests.e2e.test_drops import (
     ATTESTED,
     BULK,
@@ -29,6 +30,7 @@ from tests.e2e.test_drops import (
     dropped_as,
     post,
     report,
+    state,
 )
 
 MANY = 100_000
@@ -206,6 +208,44 @@ def test_row_that_nobody_can_read_leaves_the_others_alone(
     assert totals(summary(dropped)) == ("completed", 3, 0, 5)
     lines = report(stack, dropped, "rejected.jsonl").splitlines()
     assert [json.loads(line)["row"] for line in lines] == [2, 3, 4, 5, 7]
+
+
+# Commands that are interrupted
+
+
+def test_interrupted_command_leaves_the_import_to_go_on(
+    stack: LocalStack, deployed: Stack, queues: Queues, summary: Summary, tmp_path: Path
+) -> None:
+    file = tmp_path / "interrupted.jsonl"
+    file.write_bytes(jsonl(bulk_row(1, "+15555559301")))
+    key = f"drops/{stack.organization['org_id']}/{BULK}/{file.name}"
+    found = {"Bucket": stack.state["drops_bucket"], "Prefix": key}
+    with queues.held("PartQueue"), dropping(stack, file) as command:
+        assert eventually(lambda: "Contents" in deployed.s3().list_objects_v2(**found))
+        dropped = dropped_as(stack, key)
+        assert eventually(lambda: state(deployed, dropped.import_id) == "importing")
+        command.send_signal(signal.SIGINT)
+        _, told = command.communicate(timeout=60)
+    assert (command.returncode, told.count("\n")) == (130, 1)
+    assert f"the import goes on: `consents import show {dropped.import_id}`" in told
+    assert totals(summary(dropped)) == ("completed", 1, 0, 0)
+
+
+@contextmanager
+def dropping(stack: LocalStack, file: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the command that drops a file, and stop it at the latest when the test is over."""
+    org_id = stack.organization["org_id"]
+    process = subprocess.Popen(
+        [CONSENTS, "drop", str(file), "--org", org_id, "--wire", BULK],
+        env=os.environ | {"CONSENTS_LOCAL_DIR": str(stack.folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 # Objects that change meanwhile

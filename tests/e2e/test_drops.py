@@ -288,6 +288,28 @@ def test_import_that_failed_is_told_by_the_exit_code(stack: LocalStack, tmp_path
     assert (exit_code, summary["state"], summary["reason"]) == (2, "failed", "must be gzip")
 
 
+UNABLE = {
+    "missing": ("nothing.csv", [], "cannot be read: No such file"),
+    "folder": ("folder.csv", [], "cannot be read: Is a directory"),
+    "name": ("a.txt", [], "a name ends in"),
+    "organization": ("a.csv", ["--org", "org_nobody"], "there is no organization org_nobody"),
+    "stack": ("a.csv", ["--stack", "nothing", "--region", "nowhere"], ""),
+}
+
+
+@pytest.mark.parametrize(("name", "options", "reason"), UNABLE.values(), ids=UNABLE)
+def test_file_that_is_not_dropped_is_told_in_one_line_and_by_another_exit_code_than_refused_rows(
+    stack: LocalStack, tmp_path: Path, name: str, options: Sequence[str], reason: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "a.csv").touch()
+    org = ("--org", stack.organization["org_id"])
+    ran = stack.run("drop", str(tmp_path / name), *org, "--wire", BULK, *options)
+
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert reason in ran.stderr
+
+
 def post(stack: LocalStack) -> int:
     """Capture one record by a call, and return the status."""
     answer = httpx.post(

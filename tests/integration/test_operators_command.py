@@ -289,7 +289,6 @@ def test_allowance_that_is_no_whole_number_is_a_wrong_use(
         (["history", "--org", "x", "--contact", "someone"], "not an E.164 number"),
         (["import", "show", "nothing"], "no import nothing"),
         (["import", "list", "--org", "org_nobody"], "no organization org_nobody"),
-        (["drop", "a.csv", "--org", "x", "--wire", "attested"], "has no DropsBucket"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
@@ -738,6 +737,14 @@ def test_file_for_an_unknown_organization_is_not_uploaded(bucket: Stack, tmp_pat
     with pytest.raises(Failed, match="no organization org_nobody"):
         upload(bucket, tmp_path / "a.csv", "org_nobody", Wire.ATTESTED)
     assert "Contents" not in bucket.s3().list_objects_v2(Bucket=bucket.output("DropsBucket"))
+
+
+def test_drop_that_fails_is_told_by_another_exit_code_than_refused_rows(
+    local: Local,
+) -> None:
+    result = local.run("drop", "a.csv", "--org", "x", "--wire", "attested")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "has no DropsBucket" in result.stderr
 
 
 def test_deployed_stack_is_reached_by_its_name(
