@@ -383,6 +383,15 @@ def unwatched(template: Template) -> list[str]:
     ]
 
 
+def unpaced(template: Template) -> list[str]:
+    """Tell which queues could take all of the concurrency, which live calls need too."""
+    return [
+        f"nothing limits {name}"
+        for name, mapping in of_type(template, "Lambda::EventSourceMapping").items()
+        if "MaximumConcurrency" not in mapping["Properties"].get("ScalingConfig", {})
+    ]
+
+
 RULES: list[Rule] = [
     wildcards,
     ways_to_change_evidence,
@@ -392,6 +401,7 @@ RULES: list[Rule] = [
     beyond_the_boundary,
     stale_versions,
     unwatched,
+    unpaced,
 ]
 
 
@@ -618,6 +628,13 @@ QUEUE_POLICY = "OtherQueuesPolicy.Properties.PolicyDocument.Statement.0"
             unwatched,
             dropping("Resources.DeadLetterAlarm"),
             "no alarm on ApproximateNumberOfMessagesVisible of DeadLetterQueue",
+        ),
+        (
+            unpaced,
+            dropping(
+                "Resources.PlanImportFunction.Properties.Events.Message.Properties.ScalingConfig"
+            ),
+            "nothing limits PlanImportFunctionMessage",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
