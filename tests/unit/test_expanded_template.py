@@ -314,6 +314,15 @@ def losses(template: Template) -> list[str]:
     return found
 
 
+def forgotten_messages(template: Template) -> list[str]:
+    """Tell which queues forget a message before the 14 days are over that SQS can keep it."""
+    return [
+        f"{name} forgets"
+        for name, queue in of_type(template, "SQS::Queue").items()
+        if queue["Properties"].get("MessageRetentionPeriod") != 14 * 24 * 60 * 60
+    ]
+
+
 def referred(value: Any) -> set[str]:
     """Return all names that a value refers to."""
     if isinstance(value, list):
@@ -398,6 +407,7 @@ RULES: list[Rule] = [
     exposures,
     logs_without_end,
     losses,
+    forgotten_messages,
     beyond_the_boundary,
     stale_versions,
     unwatched,
@@ -598,6 +608,11 @@ QUEUE_POLICY = "OtherQueuesPolicy.Properties.PolicyDocument.Statement.0"
             losses,
             setting("Pepper.Properties.Name", {"Ref": "StageName"}),
             "Pepper is another one under another parameter",
+        ),
+        (
+            forgotten_messages,
+            dropping("Resources.PartQueue.Properties.MessageRetentionPeriod"),
+            "PartQueue forgets",
         ),
         (
             beyond_the_boundary,
