@@ -165,6 +165,26 @@ def test_a_route_that_is_not_there_is_404_in_the_envelope_of_its_wire(
     assert re.fullmatch(ULID, told["x-request-id"])
 
 
+@pytest.mark.parametrize(
+    ("path", "known", "code"),
+    [
+        ("/v1/Consents/Bulk", {"OPTIONS", "POST"}, 20404),
+        ("/v1/consent", {"POST"}, "NOT_FOUND"),
+        ("/v1/consent/bulk", {"POST"}, "NOT_FOUND"),
+        ("/v1/imports", {"GET", "POST"}, "NOT_FOUND"),
+        ("/v1/imports/01JTBQH2FZ8K1RXC0WJ4Z9P3VM", {"GET"}, "NOT_FOUND"),
+    ],
+)
+def test_another_method_of_a_route_is_404_in_the_envelope_of_its_wire(
+    stack: LocalStack, path: str, known: set[str], code: str | int
+) -> None:
+    headers = {"Authorization": f"Bearer {stack.organization['api_key']}"}
+    for method in {"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"} - known:
+        told = httpx.request(method, stack.api_url + path, headers=headers, timeout=30)
+        answer = told.json()
+        assert (told.status_code, answer.get("error", answer)["code"]) == (404, code), method
+
+
 @pytest.mark.parametrize("post", CLIENTS)
 def test_bad_keys_are_all_answered_alike(stack: LocalStack, post: Post) -> None:
     url = f"{stack.api_url}/v1/consent/bulk"

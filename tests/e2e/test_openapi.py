@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.e2e.conftest import LocalStack
 
 DOCUMENT = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.yaml")
-# Other methods are answered by the gateway, and by the local one in its own way.
+# What other methods are told is in test_attested_clients.py; the document has no place for it.
 DOCUMENT.config.phases.coverage.unexpected_methods = set()
 
 AS_DESCRIBED = [

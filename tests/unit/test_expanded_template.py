@@ -683,6 +683,20 @@ def test_the_boundary_lets_every_function_write_its_log_and_read_its_queue() -> 
             assert (action, str(mapping["Properties"]["EventSourceArn"])) in allowed
 
 
+# ---------------------------------------------------------------- the API
+
+
+def test_every_path_of_the_api_answers_every_method() -> None:
+    """Else API Gateway does, which takes our `Authorization` for a signature that is broken."""
+    paths = deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"]
+    on_the_way = {"/".join(path.split("/")[:depth]) or "/" for path in paths for depth in range(6)}
+    every = {"delete", "get", "head", "options", "patch", "post", "put"}
+
+    assert paths["/{proxy+}"].keys() == every
+    for path in on_the_way - {"/{proxy+}"}:
+        assert "x-amazon-apigateway-any-method" in paths.get(path, {}), path
+
+
 # ---------------------------------------------------------------- parameters, versions
 
 
