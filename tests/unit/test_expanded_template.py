@@ -772,6 +772,25 @@ def test_the_managed_firewall_blocks_no_body() -> None:
     }
 
 
+def test_the_firewall_logs_what_it_acted_on_and_no_header_that_is_the_callers_own() -> None:
+    logging = deployed(*ALL_ON.items())["Resources"]["WebAclLogging"]["Properties"]
+    (destination,) = logging["LogDestinationConfigs"]
+    (kept,) = logging["LoggingFilter"]["Filters"]
+
+    assert text_of(destination).endswith(":log-group:${WebAclLogGroup}")  # and not `:*`
+    assert {each["SingleHeader"]["Name"] for each in logging["RedactedFields"]} == {
+        "authorization",
+        "idempotency-key",
+    }
+    assert logging["LoggingFilter"]["DefaultBehavior"] == "DROP"
+    assert (kept["Behavior"], kept["Requirement"]) == ("KEEP", "MEETS_ANY")
+    assert [each["ActionCondition"]["Action"] for each in kept["Conditions"]] == [
+        "BLOCK",
+        "COUNT",
+        "EXCLUDED_AS_COUNT",
+    ]
+
+
 # ---------------------------------------------------------------- alarms and dashboard
 
 ALARMS = of_type(SOURCE, "CloudWatch::Alarm")
