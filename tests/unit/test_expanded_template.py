@@ -290,6 +290,8 @@ STATEFUL = {
     "S3::Bucket",
     "SecretsManager::Secret",
 }
+KEPT = STATEFUL | {"S3::BucketPolicy"}
+"""A bucket that is kept without its policy would be reached without TLS."""
 TRANSIENT = {
     "IdempotencyTable": "answers of one day",
     "ImportsTable": "how far imports are; their reports are in the bucket",
@@ -301,7 +303,7 @@ NAMES = ("BucketName", "Name", "TableName")
 def losses(template: Template) -> list[str]:
     """Tell what an update or a deletion of the stack could take with it."""
     found = []
-    for kind in STATEFUL:
+    for kind in KEPT:
         for name, resource in of_type(template, kind).items():
             policies = (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy"))
             if name not in TRANSIENT and policies != ("Retain", "Retain"):
@@ -594,6 +596,11 @@ QUEUE_POLICY = "OtherQueuesPolicy.Properties.PolicyDocument.Statement.0"
         ),
         (losses, dropping("Resources.LedgerTable.DeletionPolicy"), "LedgerTable is not retained"),
         (losses, dropping("Resources.Pepper.UpdateReplacePolicy"), "Pepper is not retained"),
+        (
+            losses,
+            dropping("Resources.DropsBucketPolicy.DeletionPolicy"),
+            "DropsBucketPolicy is not retained",
+        ),
         (
             losses,
             setting("NewTable", {"Type": "AWS::DynamoDB::Table", "Properties": {}}),
