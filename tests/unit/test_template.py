@@ -53,11 +53,8 @@ API = {
 WORK = {"work": {"s3:GetObject", "s3:PutObject"}, "reports": {"s3:PutObject"}}
 
 
-BUCKET = "${AWS::StackName}-drops-${AWS::AccountId}"
-
-
 def objects(prefix: str) -> dict[str, str]:
-    return {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{BUCKET}/{prefix}/*"}
+    return {"Fn::Sub": f"${{DropsBucket.Arn}}/{prefix}/*"}
 
 
 def arn(name: str) -> dict[str, list[str]]:
@@ -72,7 +69,7 @@ RESOURCES_BY_NAME: dict[str, Any] = {
     "pepper": PEPPER,
     "imports": IMPORTS,
     "imports_of_an_organization": {"Fn::Sub": "${ImportsTable.Arn}/index/ByOrganization"},
-    "bucket": {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{BUCKET}"},
+    "bucket": arn("DropsBucket"),
     "drops": objects("drops"),
     "work": objects("work"),
     "reports": objects("reports"),
