@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -331,6 +332,21 @@ def test_throttled_statements_are_tried_again_alone(
     assert calls.statements == [4, 2, 1]
     assert len(waits) == 2
     assert all(0 <= wait <= limit for wait, limit in zip(waits, (0.05, 0.1), strict=True))
+
+
+def test_environments_restored_from_one_snapshot_do_not_wait_alike(
+    dynamodb: "DynamoDBClient", org_id: str, calls: Calls
+) -> None:
+    """The state of `random` would be in the snapshot, and all of them come back at one instant."""
+    waits: list[float] = []
+    ledger = Ledger(dynamodb, "LedgerTable", longest_call=1, sleep=waits.append)
+    for _ in range(2):
+        outcomes: Iterator[Any] = iter([errors("ThrottlingError"), None])
+        calls.answer = lambda _, outcomes=outcomes: next(outcomes)
+        random.seed(0)
+        ledger.append(org_id, many(1), receipt(), plenty)
+
+    assert waits[0] != waits[1]
 
 
 def test_what_is_still_throttled_when_time_is_up_is_told_record_by_record(

@@ -6,12 +6,12 @@ content, so a repeat meets the item it repeats, and the first receipt stands. An
 an item of its own, under `{org_id}#text#{hash}`, written before the records that name it.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import batched, count
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -50,6 +50,9 @@ UNDATED = "~"
 
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
 """Seconds of back-off before the first repeat of a throttled call, and before any, at the most."""
+
+RANDOM = SystemRandom()
+"""The system's: environments restored from one snapshot would share the state of any other."""
 
 _KNOWN_TEXTS = 4096
 _INSERTED, _DUPLICATE = "", "DuplicateItem"
@@ -278,7 +281,7 @@ class Ledger:
 
 def _wait(attempt: int) -> float:
     """Return seconds of back-off before a repeat, with full jitter."""
-    return random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))  # noqa: S311
+    return RANDOM.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))
 
 
 def contact_key(organization_id: str, contact: str) -> str:
