@@ -92,7 +92,6 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "GetImportFunction": {
         "directory": {GET},
         "imports": {GET},
-        "bucket": {"s3:ListBucket"},
         "reports": {"s3:GetObject"},
         "rate_limits": {GET},
         "pepper": {READ_SECRET},
@@ -117,14 +116,14 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "ledger": {INSERT, GET_MANY},
         "directory": {GET_MANY},
         "imports": {GET, PUT, QUERY, UPDATE},
+        "bucket": {"s3:ListBucket", "s3:ListBucketVersions"},
         "drops": {"s3:GetObjectVersion"},
         **WORK,
     },
     "FailImportFunction": {
         "imports": {GET, QUERY, UPDATE},
-        "work": {"s3:GetObject"},
-        "reports": {"s3:PutObject"},
         "dead_letters": {SEND},
+        **WORK,
     },
 }
 
