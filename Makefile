@@ -1,4 +1,4 @@
-# `make run` starts the local stack, `make test` runs every test, `make check` is all that CI checks.
+# `make run` starts the local stack, `make test` runs every test, `make lint` checks all else, `make check` both.
 # Each prepares .venv first, with uv, which is put into .tools where it is not on PATH.
 
 PORT = 4566
@@ -15,13 +15,14 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install run invoke test check checkov bench bench-drops format lock docs
+.PHONY: help install run invoke test lint check checkov bench bench-drops format lock docs
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
 	@echo "make invoke FUNCTION=... EVENT=...  run an event through a function, while the stack runs"
 	@echo "make test             run every test"
-	@echo "make check            format, lint, types, import contracts, template, lock, tests"
+	@echo "make lint             format, lint, types, import contracts, template, lock"
+	@echo "make check            make lint, then make test: what CI checks"
 	@echo "make checkov          checkov on the template; downloads it the first time"
 	@echo "make bench            measure speed beside the plain idiom; takes about ten minutes"
 	@echo "make format           put the code into the one layout"
@@ -49,14 +50,15 @@ invoke: install
 test: install
 	@$(VENV)/python -m pytest
 
-check: install
+lint: install
 	$(VENV)/ruff format --check
 	$(VENV)/ruff check
 	$(VENV)/mypy layers functions cli tests bench
 	$(VENV)/lint-imports
 	AWS_DEFAULT_REGION=us-east-1 $(VENV)/sam validate --lint
 	$(UV) $(EXPORT) | diff - $(REQUIREMENTS)
-	$(VENV)/python -m pytest
+
+check: lint test
 
 checkov: install
 	$(UV) tool run checkov@3.3.30 --config-file .checkov.yaml
