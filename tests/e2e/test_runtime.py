@@ -34,6 +34,7 @@ from tests.integration.test_events import EXPECTED, without_ids
 
 EVENTS = {path.stem: path for path in sorted((PROJECT / "events").glob("*.json"))}
 COMES_AGAIN: dict[str, list[str]] = {
+    "fail_import.file_given_up": [],
     "import_part.unknown_import": ["059f36b4-87a3-44ab-83d2-661975830a7d"],
     "plan_import.object_created": [],
     "plan_import.test_event": [],
@@ -162,12 +163,6 @@ def test_message_of_a_queue_comes_again_only_if_it_failed(
     assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == COMES_AGAIN[event]
 
 
-def test_message_that_was_given_up_is_passed_on(started: Callable[[str], Runtime]) -> None:
-    given_up = EVENTS["plan_import.object_created"].read_bytes()
-
-    assert started("FailImport").invoke(given_up) == {"batchItemFailures": []}
-
-
 def ask(python: Path, function: Function, question: str) -> Any:
     """Run some Python where a function would run."""
     told = subprocess.run(
@@ -214,7 +209,6 @@ def test_every_package_of_the_layer_is_imported_by_a_function(
     python: Path, started: Callable[[str], Runtime]
 ) -> None:
     functions = [started(name).function for name in sorted(map(function_of, EVENTS))]
-    functions.append(started("FailImport").function)
     question = f"""
 import json, runpy, sys
 for function in {[str(one.code) for one in functions]}:

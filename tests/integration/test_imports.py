@@ -915,6 +915,20 @@ def test_a_file_that_cannot_be_planned_is_given_up_and_fails(
     assert parts_of(drops) == []
 
 
+def test_the_published_event_of_a_file_that_was_given_up_fails_its_import(drops: Drops) -> None:
+    event = event_of("fail_import.file_given_up")
+
+    assert run("fail_import", event) == []
+    drop = drop_of(
+        DROPS_BUCKET,
+        "drops/org_demo/attested/2026/may sales.jsonl.gz",
+        "3HL4kqtJvjVBH40Nrjfkd.zgdXcqbHpN",
+    )
+    assert drop is not None
+    assert drops.reason(drop) == "the file could not be read to its end"
+    assert list(drops.receive("DEAD_LETTER_QUEUE")) == [event["Records"][0]["body"]]
+
+
 def test_giving_up_on_a_part_of_no_import_makes_none(drops: Drops) -> None:
     event = event_of("import_part.unknown_import")
     import_id = json.loads(event["Records"][0]["body"])["import_id"]
