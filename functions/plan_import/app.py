@@ -7,7 +7,7 @@ from typing import Any
 
 from consents.aws import import_wiring
 from consents.aws.http import Context
-from consents.aws.queues import Told, drops_of, each_message
+from consents.aws.queues import Told, drops_of, each_message, split
 from consents.domain.drop import Import
 
 SECONDS_TO_STOP = 60
@@ -24,6 +24,9 @@ def handler(event: dict[str, Any], context: Context) -> Any:
         return context.get_remaining_time_in_millis() > SECONDS_TO_STOP * 1000
 
     def plan(message: bytes) -> Iterator[Told]:
+        if alone := split(message):
+            queue.send(alone)  # so that no file is read again, or given up, for another's sake
+            return
         for drop in drops_of(message):
             planned = planner.plan(drop, partial(datetime.now, UTC), time_left)
             if planned is None:

@@ -739,6 +739,46 @@ def test_a_planner_without_time_leaves_the_rest_to_the_next(
     assert drops.totals(drop) == ("completed", 11, 0, 11)
 
 
+def told_together(*drops: Drop) -> str:
+    """Return what S3 says of new objects where it says it at once."""
+    return json.dumps({"Records": [json.loads(created(drop))["Records"][0] for drop in drops]})
+
+
+def test_files_told_of_together_are_planned_each_by_itself(drops: Drops, tenant: Tenant) -> None:
+    content = b"".join(jsonl_of([item(number)]) + TOO_LONG for number in range(11))
+    first, second = (
+        drops.put(tenant.org_id, f"bulk-consents/{name}.jsonl", content) for name in "ab"
+    )
+    list(drops.receive("PLAN_QUEUE"))
+    drops.tell("PLAN_QUEUE", told_together(first, second))
+
+    came = [drops.deliver("PLAN_QUEUE", "plan_import", 30_000) for _ in range(6)]
+    assert came == [1, 2, 2, 2, 2, 0]
+    drops.finish()
+    assert drops.totals(first) == ("completed", 11, 0, 11)
+    assert drops.totals(second) == ("completed", 0, 11, 11)
+
+
+def test_a_file_that_cannot_be_planned_does_not_fail_the_one_that_was_told_of_with_it(
+    drops: Drops, tenant: Tenant, break_s3: BreakCall
+) -> None:
+    bad, sound = (
+        drops.put(tenant.org_id, f"bulk-consents/{name}.jsonl", jsonl_of([item(1)]))
+        for name in ("bad", "sound")
+    )
+    list(drops.receive("PLAN_QUEUE"))
+    denied = refusal(403, "AccessDenied")
+    break_s3("GetObject", lambda params, **told: denied(**told) if "bad" in params["url"] else None)
+    drops.tell("PLAN_QUEUE", told_together(bad, sound))
+    drops.finish()
+
+    assert drops.totals(sound) == ("completed", 1, 0, 0)
+    assert drops.summary(bad)["reason"] == "the file could not be read to its end"
+    assert [json.loads(body) for body in drops.receive("DEAD_LETTER_QUEUE")] == [
+        json.loads(told_together(bad))
+    ]
+
+
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
 def test_blank_lines_without_end_are_cut_by_one_planner_after_another_and_make_no_part(
     drops: Drops, tenant: Tenant, ending: str

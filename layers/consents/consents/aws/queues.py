@@ -77,6 +77,12 @@ def drops_of(message: bytes) -> Iterator[Drop]:
             yield drop
 
 
+def split(message: bytes) -> list[bytes]:
+    """Return a message for each of the objects that an S3 event of several tells of, else none."""
+    records = orjson.loads(message).get("Records", [])
+    return [orjson.dumps({"Records": [told]}) for told in records] if len(records) > 1 else []
+
+
 def each_message(
     event: Mapping[str, Any], context: LambdaContext, handle: Callable[[bytes], Iterable[Told]]
 ) -> Any:
