@@ -495,6 +495,13 @@ def test_gzip_is_the_same_in_pieces_of_any_size() -> None:
         assert b"".join(gunzipped(pieces)) == text
 
 
+def test_a_gzip_file_that_is_padded_is_read_to_its_end(drops: Drops, tenant: Tenant) -> None:
+    content = gzip.compress(jsonl_of([item(1)])) + bytes(512)
+    drop = drops.import_file(tenant.org_id, "bulk-consents/a.jsonl.gz", content)
+
+    assert drops.totals(drop) == ("completed", 1, 0, 0)
+
+
 def test_gzip_that_is_cut_off_anywhere_is_unreadable() -> None:
     packed = gzip.compress(b"some rows\n" * 9)
 

@@ -135,10 +135,29 @@ def test_gzip_that_is_cut_off_anywhere_is_refused(end: int) -> None:
     assert refused.value.reason == "must be gzip, and whole: its end is missing"
 
 
-@pytest.mark.parametrize("rest", [b"\0", b"{}", b"trailing garbage", gzip.compress(TEXT)[:-1]])
+REST = [b"{}", b"trailing garbage", gzip.compress(TEXT)[:-1]]
+
+
+@pytest.mark.parametrize("rest", [*REST, *(bytes(512) + rest for rest in REST), b"\0x\0"])
 def test_what_follows_gzip_must_be_gzip(rest: bytes) -> None:
     with pytest.raises(BrokenGzip):
         inflate(gzip.compress(TEXT) + rest, MEBIBYTE)
+
+
+@pytest.mark.parametrize("size", [1, 100, 512, MEBIBYTE])
+def test_nuls_after_gzip_are_passed_over(size: int) -> None:
+    padding = bytes(20_000)  # more than is read at a time
+    body = gzip.compress(TEXT) + padding + gzip.compress(TEXT) + padding
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    assert (
+        b"".join(inflated(pieces)) == TEXT * 2 == inflate(body, MEBIBYTE) == gzip.decompress(body)
+    )
+
+
+@pytest.mark.parametrize("body", [bytes(512), bytes(512) + gzip.compress(TEXT)])
+def test_nuls_before_gzip_are_not(body: bytes) -> None:
+    with pytest.raises(BrokenGzip):
+        inflate(body, MEBIBYTE)
 
 
 def said(body: bytes) -> bytes | None:

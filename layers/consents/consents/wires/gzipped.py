@@ -35,6 +35,8 @@ def inflate(body: bytes, limit: int) -> bytes:
 def inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Decompress one or more members, a piece at a time, however the stream is cut.
 
+    NULs after a member are passed over, as gzip itself does: tapes and block devices pad with them.
+
     Raises:
         BrokenGzip: not gzip from its first byte to its last.
     """
@@ -42,6 +44,9 @@ def inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for rest in _bites(pieces):
         while rest:
             if member.eof:
+                rest = rest.lstrip(b"\0")
+                if not rest:
+                    break
                 member = zlib.decompressobj(_GZIP)
             try:
                 content = member.decompress(rest, PIECE)
