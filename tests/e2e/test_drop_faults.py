@@ -160,14 +160,18 @@ def jsonl(*records: Any) -> bytes:
 # Files
 
 
-COLUMNS = "the header must name one of correlation_id, sender_id, contact_id, status, source, date_"
+COLUMNS = "row 1, the header, must name one of correlation_id, sender_id, contact_id, status, "
 UNREADABLE = {
     "empty": ("1.csv", b"", COLUMNS),
     "other columns": ("2.csv", b"name,mail\r\nA,a@example.com\r\n", COLUMNS),
     "latin-1 header": ("3.csv", b"status,Stra\xdfe\r\n", "the header must be UTF-8"),
     "utf-16": ("4.jsonl", jsonl({}).decode().encode("utf-16"), "must be UTF-8, and none of "),
     "truncated": ("5.jsonl.gz", gzip.compress(jsonl({}))[:-1], "must be gzip, and whole: "),
-    "bomb without rows": ("6.csv.gz", gzip.compress(bytes(2**27)), "the header must end, "),
+    "bomb without rows": (
+        "6.csv.gz",
+        gzip.compress(bytes(2**27)),
+        "the header must end in LF or CRLF, ",
+    ),
 }
 
 

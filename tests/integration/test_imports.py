@@ -321,9 +321,17 @@ def test_a_header_alone_has_no_rows(drops: Drops, tenant: Tenant) -> None:
 
 
 UNREADABLE = {
-    "empty csv": ("attested/a.csv", b"", "the header must name one of phone_number_id, "),
-    "blank header": ("attested/a.csv", b"\n\n", "the header must name one of phone_number_id, "),
-    "unknown columns": ("bulk-consents/a.csv", b"a,b\n1,2\n", "the header must name one of "),
+    "empty csv": ("attested/a.csv", b"", "row 1, the header, must name one of phone_number_id, "),
+    "blank header": (
+        "attested/a.csv",
+        b"\n\n",
+        "row 1, the header, must name one of phone_number_id, ",
+    ),
+    "unknown columns": (
+        "bulk-consents/a.csv",
+        b"a,b\n1,2\n",
+        "row 1, the header, must name one of ",
+    ),
     "utf-16": ("attested/a.jsonl", '{"a": 1}\n'.encode("utf-16"), "must be UTF-8, and none of "),
     "a spreadsheet": ("attested/a.jsonl.gz", gzip.compress(b"PK\3\4\0\0"), "must be UTF-8"),
     "not utf-8": ("attested/a.csv", b"\xff\xfeopted_in\n", "the header must be UTF-8"),
@@ -333,10 +341,18 @@ UNREADABLE = {
         b"opted_in," + b"note," * 100_000 + b"\n",
         "the header must have at most 1000 columns",
     ),
-    "long header": ("attested/a.csv", TOO_LONG, "the header must end, all quotes closed, within"),
+    "long header": (
+        "attested/a.csv",
+        TOO_LONG,
+        "the header must end in LF or CRLF, all quotes closed, within",
+    ),
     "not gzip": ("attested/a.csv.gz", csv_of([ITEM]), "must be gzip"),
     "empty gzip": ("attested/a.csv.gz", b"", "must be gzip, and whole: its end is missing"),
-    "no rows in gzip": ("attested/a.csv.gz", gzip.compress(b""), "the header must name one of "),
+    "no rows in gzip": (
+        "attested/a.csv.gz",
+        gzip.compress(b""),
+        "row 1, the header, must name one of ",
+    ),
     "truncated gzip": (
         "bulk-consents/a.jsonl.gz",
         gzip.compress(b"")[:-1],
@@ -420,7 +436,7 @@ def test_rows_that_nobody_can_read_are_refused_and_the_others_are_stored(
 
     drop = drops.import_file(tenant.org_id, name, compress(b"".join(content)))
     assert drops.totals(drop) == ("completed", 1, 1, 5)
-    too_long = f"must end, all quotes closed, within {MAX_ROW_BYTES} bytes"
+    too_long = f"must end in LF or CRLF, all quotes closed, within {MAX_ROW_BYTES} bytes"
     unread = "must be JSON in UTF-8"
     assert [(told["row"], told["reason"]) for told in drops.rejected(drop)] == [
         (3, unread),

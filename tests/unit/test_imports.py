@@ -586,8 +586,8 @@ def test_an_organization_that_may_not_import_has_its_file_fail_unread() -> None:
 
 
 HEADERS = {
-    "empty": (b"", "the header must name one of correlation_id, "),
-    "unknown": (b"a,b\n", "the header must name one of correlation_id, "),
+    "empty": (b"", "row 1, the header, must name one of correlation_id, "),
+    "unknown": (b"a,b\n", "row 1, the header, must name one of correlation_id, "),
     "latin-1": (b"status,\xfc\n", "the header must be UTF-8"),
     "open quote": (b'status,"a\n', "the header must be CSV, all quotes closed or doubled"),
     "utf-16": (HEADER.decode().encode("utf-16-le"), "the header must be UTF-8"),

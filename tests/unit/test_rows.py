@@ -290,10 +290,11 @@ def test_a_header_names_columns_and_others_are_ignored(
     assert rows.header(content, bulk_consents.TOKENS) == tuple(names)
 
 
-NAME_ONE = "the header must name one of " + ", ".join(bulk_consents.TOKENS)
+NAME_ONE = "row 1, the header, must name one of " + ", ".join(bulk_consents.TOKENS)
 NOT_UTF8 = "must be UTF-8"
 NOT_CSV = "must be CSV, all quotes closed or doubled"
-TOO_LONG = "must end, all quotes closed, within 1048576 bytes"
+CR_ALONE = "must end in LF or CRLF, not in CR alone"
+TOO_LONG = "must end in LF or CRLF, all quotes closed, within 1048576 bytes"
 BAD_HEADERS = [
     (b"", NAME_ONE),
     (b"\r", NAME_ONE),
@@ -307,7 +308,9 @@ BAD_HEADERS = [
     ("status,source".encode("utf-16"), f"the header {NOT_UTF8}"),
     (b'status,"source', f"the header {NOT_CSV}"),
     (b'"status"secret,source', f"the header {NOT_CSV}"),
-    (b"status,source\ropt-in,website\r", f"the header {NOT_CSV}"),
+    (b"status,source\ropt-in,website\r", f"the header {CR_ALONE}"),
+    (b'"status","source"\r"opt-in","website"\r', f"the header {CR_ALONE}"),
+    (b'status,"source\ropt-in,website\r', f"the header {NOT_CSV}"),
     (b"status" + b"," * 1000, "the header must have at most 1000 columns"),
     (None, f"the header {TOO_LONG}"),
 ]
@@ -376,7 +379,9 @@ BAD_ROWS = [
     (b"\xed\xa0\x80", NOT_UTF8),
     (b'secret,"', NOT_CSV),
     (b'"secret"x,b', NOT_CSV),
-    (b"secret\rx", NOT_CSV),
+    (b"secret\rx", CR_ALONE),
+    (b'"secret"\r"x"\r', CR_ALONE),
+    (b'"secret\r"x\r', NOT_CSV),
     (None, TOO_LONG),
 ]
 

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -147,7 +148,7 @@ def header(content: bytes | None, columns: Collection[str]) -> tuple[str | None,
     names = [name if name in columns else None for name in map(str.strip, cells)]
     known = [name for name in names if name is not None]
     if not known:
-        raise UnreadableFile(f"the header must name one of {', '.join(columns)}")
+        raise UnreadableFile(f"row 1, the header, must name one of {', '.join(columns)}")
     for name in known:
         if known.count(name) > 1:
             raise UnreadableFile(f"the header must name {name} once")
@@ -179,11 +180,24 @@ def csv_row(content: bytes | None, names: Sequence[str | None]) -> dict[str, Any
 def _cells(content: bytes | None) -> list[str]:
     try:
         text = _kept(content).decode()
-        return next(csv.reader([text], strict=True))
     except UnicodeDecodeError:
         raise UnreadableRow("must be UTF-8") from None
+    try:
+        return _split(text)
     except csv.Error:
-        raise UnreadableRow("must be CSV, all quotes closed or doubled") from None
+        raise UnreadableRow(_why_not_csv(text)) from None
+
+
+def _split(text: str) -> list[str]:
+    return next(csv.reader([text], strict=True))
+
+
+def _why_not_csv(text: str) -> str:
+    """Return what a row must be that is no CSV; old programs end their lines in CR alone."""
+    with suppress(csv.Error):
+        _split(text.replace("\r", ","))
+        return "must end in LF or CRLF, not in CR alone"
+    return "must be CSV, all quotes closed or doubled"
 
 
 def json_row(content: bytes | None) -> Any:
@@ -201,5 +215,6 @@ def json_row(content: bytes | None) -> Any:
 def _kept(content: bytes | None) -> bytes:
     """Return what is kept of a row, without the mark that some programs begin a file with."""
     if content is None:
-        raise UnreadableRow(f"must end, all quotes closed, within {MAX_ROW_BYTES} bytes")
+        most = f"within {MAX_ROW_BYTES} bytes"
+        raise UnreadableRow(f"must end in LF or CRLF, all quotes closed, {most}")
     return content.removeprefix(_BOM)
