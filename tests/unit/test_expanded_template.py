@@ -833,6 +833,14 @@ def test_an_alarm_names_its_runbook_and_reaches_someone(alarm: str) -> None:
     assert properties["TreatMissingData"] == "notBreaching"
 
 
+def test_a_caller_that_is_refused_now_and_then_wakes_nobody() -> None:
+    """A share of few calls is reached by one caller whose key has expired."""
+    alarm = ALARMS["ClientErrorsAlarm"]["Properties"]
+
+    assert alarm["Statistic"] == "Sum"
+    assert alarm["Threshold"] >= alarm["Period"]  # a refusal each second, on the whole
+
+
 def test_the_dashboard_shows_every_function_and_queue_and_our_own_metrics() -> None:
     template = deployed()
     body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
