@@ -1,5 +1,6 @@
 """Who may call: credentials, scopes, plans; and that every bad credential looks the same."""
 
+import itertools
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -230,6 +231,37 @@ def test_senders_are_looked_up_a_hundred_a_call_and_then_known(
     clock.now = CACHE_SECONDS
     patient_directory.senders(tenant.org_id, wanted)
     assert reads.count("BatchGetItem") == 6
+
+
+def test_a_sender_that_is_asked_for_all_the_time_is_read_anew_too(
+    patient_directory: Directory, tenant: Tenant, reads: list[str], clock: Clock
+) -> None:
+    for seconds in (0, 20, CACHE_SECONDS - 1):
+        clock.now = seconds
+        patient_directory.senders(tenant.org_id, [tenant.phone_number_id, "unknown"])
+    assert reads.count("BatchGetItem") == 1
+
+    clock.now = CACHE_SECONDS
+    found = patient_directory.senders(tenant.org_id, [tenant.phone_number_id, "unknown"])
+    assert reads.count("BatchGetItem") == 2
+    assert found == {tenant.phone_number_id: tenant.phone_number}
+
+
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.6, 0.8, 0.9])
+def test_what_expires_at_any_moment_of_a_call_is_read_anew(
+    dynamodb: "DynamoDBClient", tenant: Tenant, share: float
+) -> None:
+    moments = itertools.count(step=CACHE_SECONDS * share)
+    directory = Directory(
+        dynamodb, "DirectoryTable", lambda: b"pepper", clock=lambda: next(moments)
+    )
+
+    secret = attested.secret(tenant.bearer["Authorization"])
+    for _ in range(20):
+        caller = directory.authenticate(secret, NOW)
+        assert caller.organization.org_id == tenant.org_id
+        found = directory.senders(tenant.org_id, [tenant.phone_number_id])
+        assert found == {tenant.phone_number_id: tenant.phone_number}
 
 
 def test_senders_that_a_throttled_table_hands_back_are_asked_for_again(

@@ -2,16 +2,18 @@
 
 import json
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
 import pytest
-from consents.wires import form
+from consents.wires import form, json_text
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.examples import BAD_ITEM, ITEM, shown
 
 ITEMS = [ITEM, BAD_ITEM]
+MOST = 10
 SPACED = [json.dumps(item) for item in ITEMS]
 DENSE = [json.dumps(item, separators=(",", ":")) for item in ITEMS]
 
@@ -60,26 +62,26 @@ FORMS = {
 
 @pytest.mark.parametrize("body", FORMS.values(), ids=FORMS)
 def test_every_form_holds_the_same_items_in_the_same_order(body: bytes) -> None:
-    assert form.items(body) == ITEMS
+    assert form.items(body, MOST) == ITEMS
 
 
 def test_one_object_from_node_is_one_item() -> None:
     body = fields(*((f"Items[{name}]", value) for name, value in ITEM.items()))
-    assert form.items(body) == [ITEM]
+    assert form.items(body, MOST) == [ITEM]
 
 
 def test_a_null_date_in_an_object_by_index_is_an_empty_text() -> None:
-    assert form.items(b"Items[0][date_of_consent]=") == [{"date_of_consent": ""}]
+    assert form.items(b"Items[0][date_of_consent]=", MOST) == [{"date_of_consent": ""}]
 
 
 def test_text_beyond_ascii_comes_through_raw_or_escaped() -> None:
     raw = 'Items={"a":"Z\u00fcrich \U0001f600"}'
-    assert form.items(raw.encode()) == [{"a": "Z\u00fcrich \U0001f600"}]
-    assert form.items(quote(raw, safe="=").encode()) == [{"a": "Z\u00fcrich \U0001f600"}]
+    assert form.items(raw.encode(), MOST) == [{"a": "Z\u00fcrich \U0001f600"}]
+    assert form.items(quote(raw, safe="=").encode(), MOST) == [{"a": "Z\u00fcrich \U0001f600"}]
 
 
 def test_an_ampersand_and_a_plus_inside_an_item_come_through_escaped() -> None:
-    assert form.items(fields(("Items", '{"a": "&+=%;"}'))) == [{"a": "&+=%;"}]
+    assert form.items(fields(("Items", '{"a": "&+=%;"}')), MOST) == [{"a": "&+=%;"}]
 
 
 NOT_JSON = [
@@ -108,7 +110,7 @@ NOT_JSON = [
 
 @pytest.mark.parametrize("body", NOT_JSON, ids=shown)
 def test_a_value_that_is_not_json_is_one_item(body: bytes) -> None:
-    assert form.items(body) == [None]
+    assert form.items(body, MOST) == [None]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,8 @@ def test_a_value_that_is_not_json_is_one_item(body: bytes) -> None:
         (b"Items=[1,null,true]", [1, None, True]),
         (b"Items=[[1],{}]", [[1], {}]),
         (b'Items=["x","{}","1"]', [None, {}, 1]),
+        (b'Items="[1,%5C"{}%5C"]"', [1, {}]),
+        (b'Items="%5C"{}%5C""', [None]),
         (b"Items=[]&Items=1", [1]),
         (b"Items=[]", []),
         (b"Items=1&Items=x&Items=2", [1, None, 2]),
@@ -135,11 +139,11 @@ def test_a_value_that_is_not_json_is_one_item(body: bytes) -> None:
     ],
 )
 def test_an_odd_body_holds_these_items(body: bytes, items: list[Any]) -> None:
-    assert form.items(body) == items
+    assert form.items(body, MOST) == items
 
 
 def test_invalid_utf_8_spoils_only_its_own_item() -> None:
-    assert form.items(b'Items=\xff&Items={"a":1}&Items=%fe') == [None, {"a": 1}, None]
+    assert form.items(b'Items=\xff&Items={"a":1}&Items=%fe', MOST) == [None, {"a": 1}, None]
 
 
 @given(st.text("%+=&Iabz019F;[]\n\r\u00e9", max_size=40).map(str.encode) | st.binary(max_size=20))
@@ -151,3 +155,13 @@ def test_invalid_utf_8_spoils_only_its_own_item() -> None:
 def test_any_body_is_taken_apart_as_the_standard_library_does(body: bytes) -> None:
     expected = parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
     assert list(form.pairs(body)) == expected
+
+
+def test_of_too_many_items_the_texts_in_arrays_are_not_read() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        parse = Mock(side_effect=json.loads)
+        patch.setattr(json_text, "parse", parse)
+        found = form.items(b'Items=["[","["]&Items=["[","["]', 3)
+
+    assert found == ["["] * 4
+    assert parse.call_count == 2

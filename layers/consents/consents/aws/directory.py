@@ -8,6 +8,7 @@ secret, `CREDENTIAL#{hash}` / `CREDENTIAL`: nothing secret is stored, nothing se
 import hmac
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -114,9 +115,10 @@ class Directory:
             Unauthenticated: unknown, revoked or expired.
         """
         secret_hash = self.hash(secret)
-        if secret_hash not in self._callers:
-            self._callers[secret_hash] = self._read_caller(secret_hash)
-        caller = self._callers[secret_hash]
+        try:
+            caller = self._callers[secret_hash]
+        except KeyError:
+            caller = self._callers[secret_hash] = self._read_caller(secret_hash)
         if caller is None or not caller.credential.is_live(now):
             raise Unauthenticated
         return caller
@@ -133,10 +135,14 @@ class Directory:
     def senders(self, org_id: str, phone_number_ids: Iterable[str]) -> dict[str, str]:
         """Return the E.164 number of each of these ids that the organization owns."""
         wanted = {(org_id, phone_number_id) for phone_number_id in phone_number_ids}
-        known = {key: self._senders[key] for key in wanted if key in self._senders}
+        known: dict[tuple[str, str], str | None] = {}
+        for key in wanted:
+            with suppress(KeyError):  # not cached, or no longer: it may expire at any moment
+                known[key] = self._senders[key]
         for some in batched(sorted(wanted - known.keys()), _KEYS_PER_CALL, strict=False):
-            known |= self._read_senders(org_id, [phone_number_id for _, phone_number_id in some])
-        self._senders.update(known)
+            read = self._read_senders(org_id, [phone_number_id for _, phone_number_id in some])
+            self._senders.update(read)  # and nothing else, or what is used would never expire
+            known |= read
         return {key[1]: number for key, number in known.items() if number is not None}
 
     def consent_id(self, org_id: str, sender: str, contact: str) -> str:

@@ -98,7 +98,7 @@ def parse_batch(body: bytes, allowance: int = MAX_ITEMS) -> list[Any]:
     if parameters > MOST_PARAMETERS:
         hint = f"The post body must hold at most {MOST_PARAMETERS} parameters, got {parameters}"
         raise errors.Invalid({"Items": hint})
-    items = form.items(body)
+    items = form.items(body, MAX_ITEMS)
     if not items:
         raise errors.Invalid({"Items": "Missing required parameter Items in the post body"})
     if len(items) > MAX_ITEMS:

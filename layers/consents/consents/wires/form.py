@@ -16,8 +16,11 @@ _INDEXED_FIELD = re.compile(r"Items\[([0-9]{1,9})\]\[([^\]]*)\].*", re.DOTALL)
 _FIELD = re.compile(r"Items\[([^\]]+)\].*", re.DOTALL)
 
 
-def items(body: bytes) -> list[Any]:
+def items(body: bytes, most: int) -> list[Any]:
     """Return the items of a body in the caller's order; None stands for one that is not JSON.
+
+    More than `most` are there to be counted: what is a text in an array is not read then, since a
+    body may hold millions.
 
     `Items=` and `Items[]=` count in order of appearance, `Items[0]=` and `Items[0][status]=` by
     their index, and `Items[status]=` is one object. Listed items come before indexed ones.
@@ -28,9 +31,9 @@ def items(body: bytes) -> list[Any]:
     alone: dict[str, str] = {}
     for name, value in pairs(body):
         if name in _LISTED:
-            listed += _decoded(value)
+            listed += _spliced(value)
         elif match := _INDEXED.fullmatch(name):
-            indexed[int(match[1])] += _decoded(value)
+            indexed[int(match[1])] += _spliced(value)
         elif match := _INDEXED_FIELD.fullmatch(name):
             objects[int(match[1])][match[2]] = value
         elif match := _FIELD.fullmatch(name):
@@ -38,7 +41,10 @@ def items(body: bytes) -> list[Any]:
     for index, item in objects.items():
         indexed[index].append(item)
     by_index = [item for index in sorted(indexed) for item in indexed[index]]
-    return listed + by_index + ([alone] if alone else [])
+    found = listed + by_index + ([alone] if alone else [])
+    if len(found) > most:
+        return found
+    return [_parsed(item) if isinstance(item, str) else item for item in found]
 
 
 def pairs(body: bytes) -> Iterator[tuple[str, str]]:
@@ -66,14 +72,13 @@ def _unquoted(text: bytes) -> str:
     return decoded.decode(errors="replace")
 
 
-def _decoded(text: str) -> list[Any]:
+def _spliced(text: str) -> list[Any]:
     """Return what a value holds: an array is spliced, a text in JSON is JSON once more (Go)."""
     value = _parsed(text)
     if isinstance(value, str):
         value = _parsed(value)
-    if not isinstance(value, list):
-        return [value]
-    return [_parsed(item) if isinstance(item, str) else item for item in value]
+        value = None if isinstance(value, str) else value
+    return value if isinstance(value, list) else [value]
 
 
 def _parsed(text: str) -> Any:
