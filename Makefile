@@ -65,10 +65,10 @@ checkov: $(CHECKOV)/bin/checkov
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml
 
 # It wants a boto3 of its own, which the lock cannot hold beside ours: the day pins what it brings along.
-$(CHECKOV)/bin/checkov: | $(OWN_UV)
+$(CHECKOV)/bin/checkov: | install
 	@echo "putting checkov into .tools"
-	@UV_TOOL_DIR=$(CHECKOV) UV_TOOL_BIN_DIR=$(CHECKOV)/bin $(UV) tool install --quiet --python 3.13 \
-		--exclude-newer 2026-11-23 checkov==3.3.30
+	@UV_TOOL_DIR=$(CHECKOV) UV_TOOL_BIN_DIR=$(CHECKOV)/bin $(UV) tool install --quiet --exclude-newer 2026-11-23 \
+		--python $(VENV)/python checkov==3.3.30
 
 bench: install
 	@$(VENV)/python -m bench
