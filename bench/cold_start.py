@@ -27,8 +27,17 @@ from bench.result import ROUNDS, Result
 from bench.side import Round, counts
 
 ROOT = Path(__file__).parents[1]
-RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")
-"""What the Lambda runtime has, and the layer therefore has not."""
+RUNTIME = (
+    "__pycache__",  # of six.py
+    "boto3",
+    "botocore",
+    "dateutil",
+    "jmespath",
+    "s3transfer",
+    "six.py",
+    "urllib3",
+)
+"""What the Lambda runtime has, and the layer therefore has not; compiled, as it is there."""
 
 API = ("CaptureConsents", "CreateBulkConsents", "CaptureConsent", "NotFound")
 FILES = ("CreateImport", "GetImport", "ListImports", "PlanImport", "ImportPart", "FailImport")
@@ -61,7 +70,7 @@ class Function:
         environment = self.environment | {"PYTHONPATH": os.pathsep.join(map(str, self.path))}
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-S", "-c", PROCESS, self.module, event],
+            [sys.executable, "-S", "-P", "-c", PROCESS, self.module, event],
             env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
             preexec_fn=partial(processes.pin, processes.cores()[1]),
         )
