@@ -222,6 +222,7 @@ FORMS: list[Form] = [
     ("csv", csv_of, same, 2),
     ("jsonl.gz", jsonl_of, gzip.compress, 1),
     ("csv.gz", csv_of, members, 2),
+    ("CSV.GZ", csv_of, gzip.compress, 2),
 ]
 
 

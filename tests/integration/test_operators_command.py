@@ -714,7 +714,7 @@ def test_file_that_is_uploaded_in_parts_is_known_by_its_own_version(
     ("name", "reason"),
     [
         ("a.txt", "a name ends in"),
-        ("a.CSV", "a name ends in"),
+        ("a.CSV.zip", "a name ends in"),
         (".csv", "a name ends in"),
         ("a.gz", "a name ends in"),
         ("nothing.csv", "cannot be read: No such file"),

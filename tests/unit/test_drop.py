@@ -12,7 +12,8 @@ def drop(key: str, bucket: str = "drops", version: str = "v1") -> Drop:
 
 
 FORMS = [("jsonl", False, False), ("csv", True, False), ("jsonl.gz", False, True)]
-FORMS += [("csv.gz", True, True)]
+FORMS += [("csv.gz", True, True), ("CSV", True, False), ("JSONL", False, False)]
+FORMS += [("Csv.GZ", True, True), ("JsonL.gz", False, True)]
 
 
 @pytest.mark.parametrize(("ending", "is_csv", "is_gzip"), FORMS)
@@ -39,7 +40,9 @@ def test_a_file_may_have_any_name_and_lie_in_folders(name: str) -> None:
         "drops/org_1/attested/",
         "drops/org_1/attested/may.txt",
         "drops/org_1/attested/may.csv.zip",
-        "drops/org_1/attested/may.CSV",
+        "drops/org_1/attested/may.c\u017fv",
+        "drops/org_1/Attested/may.csv",
+        "Drops/org_1/attested/may.csv",
         "drops/org_1/attested/may.csv/",
         "drops/org_1/attested/.csv",
         "drops/org_1/both/may.csv",
@@ -62,6 +65,17 @@ def test_an_import_is_named_by_bucket_key_and_version_and_nothing_else() -> None
     others = [drop(f"{key}.gz"), drop(key, version="v2"), drop(key, bucket="other")]
     assert len({drop(key).import_id, *(other.import_id for other in others)}) == 4
     assert len(drop(key).import_id) == 32
+
+
+UPLOADS = [("csv", "v1"), ("csv", "v2"), ("CSV", "v1"), ("CSV", "v2")]
+
+
+def test_keys_that_differ_in_case_are_two_imports() -> None:
+    name = "drops/org_1/attested/uploads/01JTBQH2FZ8K1RXC0WJ4Z9P3VM"
+    told = [drop(f"{name}.{ending}", version=version) for ending, version in UPLOADS]
+
+    assert [one.import_id == told[0].import_id for one in told] == [True, True, False, False]
+    assert told[2].import_id != told[3].import_id
 
 
 def test_what_an_import_keeps_lies_outside_the_drops_and_sorts_by_part() -> None:

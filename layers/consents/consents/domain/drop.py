@@ -10,7 +10,9 @@ from consents.domain.record import Wire
 
 COMPLETED, FAILED = "completed", "failed"
 
-_KEY = re.compile(r"drops/([^/#]+)/(attested|bulk-consents)/.+\.(jsonl|csv)(\.gz)?", re.DOTALL)
+_KEY = re.compile(
+    r"drops/([^/#]+)/(attested|bulk-consents)/.+\.(?ai:(jsonl|csv)(\.gz)?)", re.DOTALL
+)
 _UPLOAD_KEY = re.compile(r"drops/[^/]+/[^/]+/uploads/[0-9A-HJKMNP-TV-Z]{26}\.[a-z.]+")
 
 
@@ -59,7 +61,7 @@ def drop_of(bucket: str, key: str, version: str) -> Drop | None:
     if named is None:
         return None
     org_id, wire, form, gzip = named.groups()
-    return Drop(bucket, key, version, org_id, Wire(wire), form == "csv", gzip is not None)
+    return Drop(bucket, key, version, org_id, Wire(wire), form.lower() == "csv", gzip is not None)
 
 
 def upload_key(org_id: str, wire: Wire, file_format: str, name: str) -> str:
