@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,6 +155,11 @@ def report(stack: LocalStack, dropped: Drop, name: str) -> bytes:
     return answer["Body"].read()
 
 
+def caller_of(stack: LocalStack, api_key: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {api_key}"}
+    return httpx.Client(base_url=stack.api_url, headers=headers, timeout=60)
+
+
 def state(stack: Stack, import_id: str) -> str | None:
     """Return the state of an import, or None while it has not begun."""
     told = imports.find(stack, import_id)
@@ -203,14 +208,23 @@ def test_each_row_of_a_dropped_file_is_stored_or_told_by_its_number(
     ]
 
 
-def test_example_of_the_readme_is_imported_as_published(stack: LocalStack) -> None:
-    exit_code, summary = drop(stack, PROJECT / "examples" / "attested.csv", ATTESTED)
-    counts = [summary[name] for name in ("rows", "accepted", "duplicates", "rejected")]
-    assert (exit_code, counts) == (1, [3, 1, 0, 2])
+README = (PROJECT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (PROJECT / "examples").iterdir()))
+def test_example_is_imported_as_the_readme_says(stack: LocalStack, name: str) -> None:
+    exit_code, summary = drop(stack, PROJECT / "examples" / name, name.split(".")[0])
+    rows, accepted, duplicates, rejected = (
+        summary[count] for count in ("rows", "accepted", "duplicates", "rejected")
+    )
+    assert f"| `{name}` | {rows} | {accepted} | {rejected} |\n" in README
+    assert (exit_code, duplicates) == (min(rejected, 1), 0)
     source = summary["source"]
     dropped = drop_of(source["bucket"], source["key"], source["version"])
     assert dropped is not None
-    assert report(stack, dropped, "rejected.jsonl").decode() in (PROJECT / "README.md").read_text()
+    lines = report(stack, dropped, "rejected.jsonl").decode()
+    assert lines.count("\n") == rejected
+    assert f"```json\n{lines}```" in README or not lines
 
 
 def test_every_row_of_a_file_that_is_dropped_again_is_a_duplicate(
@@ -237,12 +251,9 @@ def test_file_is_uploaded_by_a_link_and_followed_to_its_reports_without_aws(
 ) -> None:
     content = (PROJECT / "examples" / "attested.csv").read_bytes()
     digest = sha256(content).hexdigest()
-    caller = httpx.Client(
-        headers={"Authorization": f"Bearer {stack.organization['api_key']}"}, timeout=60
-    )
-    with caller:
+    with caller_of(stack, stack.organization["api_key"]) as caller:
         announced = caller.post(
-            f"{stack.api_url}/v1/imports",
+            "/v1/imports",
             json={"wire": ATTESTED, "format": "csv", "size": len(content), "sha256": digest},
         ).json()
         upload = announced["upload"]
@@ -250,23 +261,80 @@ def test_file_is_uploaded_by_a_link_and_followed_to_its_reports_without_aws(
             upload["method"], upload["url"], headers=upload["headers"], content=content, timeout=60
         )
         assert (announced["state"], put.status_code) == ("awaiting_upload", 200)
-        route = f"{stack.api_url}/v1/imports/{announced['import_id']}"
+        route = f"/v1/imports/{announced['import_id']}"
         assert eventually(lambda: caller.get(route).json()["state"] == "completed")
         reached = caller.get(route).json()
-        newest = caller.get(f"{stack.api_url}/v1/imports?limit=1").json()["imports"][0]
+        newest = caller.get("/v1/imports?limit=1").json()["imports"][0]
 
     assert (reached["rows"], reached["rejected"]) == (3, 2)
     assert newest["import_id"] == announced["import_id"]
     rejected = httpx.get(reached["reports"]["rejected"]).text
     assert rejected
-    assert rejected in (PROJECT / "README.md").read_text()
+    assert rejected in README
 
 
-def test_import_of_nobody_is_not_found(stack: LocalStack) -> None:
-    headers = {"Authorization": f"Bearer {stack.organization['api_key']}"}
-    answer = httpx.get(f"{stack.api_url}/v1/imports/{'0' * 32}", headers=headers, timeout=60)
+@pytest.fixture
+def stranger(stack: LocalStack) -> Iterator[httpx.Client]:
+    """A caller of another organization."""
+    org_id = stack.ask("org", "create", "--name", "Stranger")["org_id"]
+    with caller_of(stack, stack.ask("key", "create", "--org", org_id)["api_key"]) as caller:
+        yield caller
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+SOUND = {"wire": ATTESTED, "format": "csv", "size": 10}
+
+
+def test_import_of_another_organization_is_answered_as_one_of_nobody(
+    stack: LocalStack, stranger: httpx.Client
+) -> None:
+    with caller_of(stack, stack.organization["api_key"]) as owner:
+        import_id = owner.post("/v1/imports", json=SOUND).json()["import_id"]
+        assert owner.get(f"/v1/imports/{import_id}").status_code == 200
+    anothers, nobodys = (stranger.get(f"/v1/imports/{each}") for each in (import_id, "0" * 32))
+
+    told = [
+        (answer.status_code, answer.text.replace(answer.headers["X-Request-Id"], ""))
+        for answer in (anothers, nobodys)
+    ]
+    assert told[0] == told[1]
+    assert (anothers.status_code, anothers.json()["error"]["code"]) == (404, "NOT_FOUND")
+    assert anothers.headers.keys() == nobodys.headers.keys()
+
+
+def test_imports_are_listed_page_by_page(stranger: httpx.Client) -> None:
+    announced = [stranger.post("/v1/imports", json=SOUND).json()["import_id"] for _ in range(5)]
+    pages: list[list[str]] = []
+    query = {"limit": "2"}
+    while True:
+        page = stranger.get("/v1/imports", params=query).json()
+        pages.append([one["import_id"] for one in page["imports"]])
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [one for page in pages for one in page] == announced[::-1]
+
+
+BAD_ANNOUNCEMENTS: list[tuple[str, int, dict[str, str] | None]] = [
+    ("", 400, None),
+    ("[]", 400, None),
+    ("{", 400, None),
+    (json.dumps(SOUND | {"size": 0}), 422, {"size": "must be 1..5368709120 bytes"}),
+    ('{"wire": "both"}', 422, dict.fromkeys(["format", "size"], "is required")),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "details"), BAD_ANNOUNCEMENTS)
+def test_file_that_is_not_announced_as_it_must_be_is_refused(
+    stack: LocalStack, body: str, status: int, details: dict[str, str] | None
+) -> None:
+    with caller_of(stack, stack.organization["api_key"]) as caller:
+        answer = caller.post("/v1/imports", content=body)
+    error = answer.json()["error"]
+    assert answer.status_code == status
+    assert error.get("details", {}).items() >= (details or {}).items()
+    assert answer.headers["X-Request-Id"] == error["request_id"]
 
 
 def test_file_of_an_unknown_organization_fails_and_says_why(stack: LocalStack) -> None:
