@@ -140,7 +140,7 @@ LEAKS: dict[str, Callable[[str], object]] = {
     "another logger": lambda text: logging.getLogger("botocore").warning("%s", text),
     "a traceback": lambda text: http.log.error("failed", exc_info=ValueError(text)),
     "a warning": warn,
-    "a metric": lambda text: telemetry.write_metrics({}, {text: 1}),
+    "a metric": lambda text: telemetry.write_metrics({"RecordsRejected": 1}, {text: 1}),
     "JSON in JSON": lambda text: sys.stdout.write(json.dumps(json.dumps({"a": f'"{text}"'}))),
 }
 

@@ -31,7 +31,7 @@ from tests.integration.conftest import (
     NewTenant,
     Tenant,
 )
-from tests.integration.test_imports import Drops, jsonl_of
+from tests.integration.test_imports import Drops, jsonl_of, run, sqs_event
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 NAME = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[\x21-\x7e ]*$"}
@@ -393,6 +393,20 @@ def test_a_part_that_comes_again_is_told_and_not_counted_again(
     first, again = lines(logged, "imported")
     assert (first["accepted"], "accepted" in again, again["rows"]) == (1, False, 1)
     assert of_service(metrics()) == {"RecordsAccepted": 1}
+
+
+def test_a_message_that_fails_is_counted_each_time_it_comes(
+    drops: Drops, tenant: Tenant, break_call: BreakCall, metrics: Metrics
+) -> None:
+    drops.put(tenant.org_id, "bulk-consents/a.jsonl", jsonl_of([item(tenant, 1)]))
+    (message,) = drops.receive("PLAN_QUEUE")
+    break_call("UpdateItem", bug)
+    for _ in range(2):
+        assert run("plan_import", sqs_event(message)) == ["m0"]
+
+    assert [counted([written]) for written in metrics()] == [
+        {("consent-ledger",): {"MessagesFailed": 1}}
+    ] * 2
 
 
 def test_an_import_that_fails_is_told_by_its_plan(

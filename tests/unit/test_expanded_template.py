@@ -766,6 +766,17 @@ def test_a_gradual_takeover_goes_back_where_an_alarm_goes_off() -> None:
             template, "CloudWatch::Alarm"
         ).keys()
         assert {"Name": {"Ref": "ApiErrorsAlarm"}} in watched
+        assert {
+            "Name": {"Ref": "MessagesFailedAlarm"}
+        } in watched  # `Errors` counts no such failure
+
+
+def test_a_takeover_of_prod_lasts_longer_than_any_of_its_alarms_needs() -> None:
+    (minutes,) = re.findall(r"(\d+)Minutes$", overrides("prod")["DeploymentPreference"])
+
+    for name in SOURCE["Globals"]["Function"]["DeploymentPreference"]["Alarms"]:
+        alarm = ALARMS[name["Ref"]]["Properties"]
+        assert alarm["Period"] * alarm["EvaluationPeriods"] < int(minutes) * 60
 
 
 def test_without_a_gradual_takeover_there_is_no_code_deploy() -> None:

@@ -105,6 +105,7 @@ def each_message(
                 frames=frames(error),
                 message_id=record.message_id,
             )
+            telemetry.count_failed_message()
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

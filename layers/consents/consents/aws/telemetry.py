@@ -60,6 +60,7 @@ def report_request(route: str, answered: Answer, milliseconds: float) -> None:
     )
     values: dict[str, float] = {
         "RecordsAccepted": accepted,
+        "RecordsRejected": rejected.total(),
         "RecordsUnavailable": unavailable,
         "RequestLatency": milliseconds,
         "RequestsReplayed": int(replayed),
@@ -71,17 +72,26 @@ def report_request(route: str, answered: Answer, milliseconds: float) -> None:
 
 def count_rows(counts: "Counts") -> None:
     """Count the rows of a part of a file."""
-    values = {"RecordsAccepted": counts.accepted, "RecordsDuplicate": counts.duplicates}
+    values = {
+        "RecordsAccepted": counts.accepted,
+        "RecordsDuplicate": counts.duplicates,
+        "RecordsRejected": sum(counts.rejected.values()),
+    }
     write_metrics(values, counts.rejected)
 
 
+def count_failed_message() -> None:
+    """Count a message that was not handled: it comes again, or is given up."""
+    write_metrics({"MessagesFailed": 1}, {})
+
+
 def write_metrics(values: Mapping[str, float], rejected: Mapping[str, int]) -> None:
-    """Write a value of each metric, and how many records were refused under which code.
+    """Write a value of each metric, and once more by code how many records were refused.
 
     What goes wrong here is a line in the log, and nothing to whoever waits for an answer.
     """
     try:
-        _write({**values, "RecordsRejected": sum(rejected.values())})
+        _write(values)
         for code, records in rejected.items():
             _write({"RecordsRejected": records}, code=code)
     except Exception as error:  # noqa: BLE001 - no answer is lost for a metric
