@@ -835,10 +835,11 @@ ALARMS = of_type(SOURCE, "CloudWatch::Alarm")
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_names_its_runbook_and_reaches_someone(alarm: str) -> None:
     properties = ALARMS[alarm]["Properties"]
-    page, anchor = properties["AlarmDescription"].split(": ")[-1].split("#")
-    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    page, anchor = text_of(properties["AlarmDescription"]).split(": ")[-1].split("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
     topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
 
+    assert page == "${RunbookUrl}"
     assert anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
     assert properties["AlarmActions"] == properties["OKActions"] == topic
     assert properties["TreatMissingData"] == "notBreaching"
