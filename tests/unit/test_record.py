@@ -150,12 +150,12 @@ def test_every_field_of_an_item_but_its_correlation_id_is_content(field: str, va
 
 def test_the_wire_is_content() -> None:
     record = bulk_record()
-    assert replace(record, wire=Wire.ATTESTED).digest() != record.digest()
+    assert record._replace(wire=Wire.ATTESTED).digest() != record.digest()
 
 
 def test_a_sender_registered_anew_under_another_number_is_content() -> None:
     record = attested_record()
-    assert replace(record, sender="+15550002222").digest() != record.digest()
+    assert record._replace(sender="+15550002222").digest() != record.digest()
 
 
 OTHER_ID = "0" * 32
@@ -192,7 +192,7 @@ RECORDS = st.builds(
 
 @given(RECORDS, st.randoms(use_true_random=False))
 def test_the_digest_heeds_no_order_of_the_evidence(record: ConsentRecord, random: Random) -> None:
-    assert replace(record, evidence=shuffled(record.evidence, random)).digest() == record.digest()
+    assert record._replace(evidence=shuffled(record.evidence, random)).digest() == record.digest()
 
 
 def content(record: ConsentRecord) -> tuple[Any, ...]:
@@ -202,8 +202,8 @@ def content(record: ConsentRecord) -> tuple[Any, ...]:
 
 
 SPLIT_OTHERWISE = st.tuples(
-    st.builds(replace, RECORDS, sender=st.just("a"), contact=st.just("bc")),
-    st.builds(replace, RECORDS, sender=st.just("ab"), contact=st.just("c")),
+    RECORDS.map(lambda record: record._replace(sender="a", contact="bc")),
+    RECORDS.map(lambda record: record._replace(sender="ab", contact="c")),
 )
 
 

@@ -37,12 +37,14 @@ _ISO8601 = re.compile(
     r"(?:Z|[+-][0-9]{2}(?::?[0-5][0-9])?)"
 )
 _MAX_DATE_LENGTH = 64
-_KNOWN_URLS = 1024
-"""A batch comes from few pages; of URLs of the greatest length these are 2 MiB."""
+_KNOWN_ORIGINS = 1024
+"""A batch comes from few sites, if from many pages; of the greatest length these are 2 MiB."""
 _LAST_MINUTES = {(6, 30, 23, 59), (12, 31, 23, 59)}
+_ORIGIN = re.compile(r"[^/?#]*//[^/?#]*")
 _HOST_LABEL = re.compile(r"(?:[A-Za-z0-9_-]|[^\x00-\x7f]){1,63}")
 _IPV6_NETLOC = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
-_URL_REFUSED = re.compile(r"[\x00-\x20\x7f\\\s]")
+_URL = r"^[^\x00-\x20\x7f\\\s]*$"
+"""No white space, control character or backslash, some of which urlsplit drops in silence."""
 
 
 def possible_number(number: str) -> str:
@@ -142,17 +144,23 @@ def ip_text(text: str) -> str:
     return text
 
 
-@lru_cache(_KNOWN_URLS)
 def http_url(text: str) -> str:
-    """Return an absolute http(s) URL with a host, a legal port if any, and no credentials."""
-    if _URL_REFUSED.search(text):  # urlsplit drops some of these in silence
-        raise ValueError("has white space, a control character or a backslash")
+    """Return an absolute http(s) URL with a host, a legal port if any, and no credentials.
+
+    The text has passed the pattern `_URL`.
+    """
+    origin = _ORIGIN.match(text)
+    if not origin or not _is_http_origin(origin[0]):
+        raise ValueError("not an http(s) URL")
+    return text
+
+
+@lru_cache(_KNOWN_ORIGINS)
+def _is_http_origin(text: str) -> bool:
     url = urlsplit(text)
     if url.scheme not in {"http", "https"} or "@" in url.netloc or url.port == 0:
-        raise ValueError("not an http(s) URL")
-    if not _is_host(url.netloc, url.hostname or ""):
-        raise ValueError("has no host")
-    return text
+        return False
+    return _is_host(url.netloc, url.hostname or "")
 
 
 def _is_host(netloc: str, host: str) -> bool:
@@ -196,4 +204,4 @@ CapturedAt = Annotated[
 IpAddress = Annotated[str, Strict(), Field(max_length=45), AfterValidator(ip_text)]
 UserAgent = Annotated[str, Strict(), Field(min_length=1, max_length=1024)]
 AgreementText = Annotated[str, Strict(), Field(min_length=1, max_length=10_000)]
-FormUrl = Annotated[str, Strict(), Field(max_length=2048), AfterValidator(http_url)]
+FormUrl = Annotated[str, Strict(), Field(max_length=2048, pattern=_URL), AfterValidator(http_url)]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
 
@@ -36,8 +37,7 @@ class Receipt:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentRecord:
+class ConsentRecord(NamedTuple):
     """One organization may, or may not, message a contact from a sender; and the evidence.
 
     `dated_at` is the instant that the caller gave, in UTC, or None. `evidence` is kept as it was

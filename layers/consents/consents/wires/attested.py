@@ -1,7 +1,7 @@
 """The attested-consent wire: JSON records, each with its evidence."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -166,33 +166,27 @@ def phone_number_ids(records: Iterable[Any]) -> set[str]:
 
 def read(record: Any, reading: Reading) -> ConsentRecord | Rejected:
     """Return a consent record, or all the faults of what was sent."""
-    judged = judge(record, reading)
-    if isinstance(judged, Rejected):
-        return judged
-    evidence, phone_number_id = judged["evidence"], judged["phone_number_id"].lower()
-    text = evidence["agreement_text"]
-    proof = {name: record["evidence"][name] for name in _KEPT_AS_SENT if evidence.get(name)}
-    return ConsentRecord(
-        wire=Wire.ATTESTED,
-        sender=reading.senders[phone_number_id],
-        contact=judged["contact_number"],
-        status=Status.OPT_IN if judged["opted_in"] else Status.OPT_OUT,
-        dated_at=evidence["captured_at"],
-        evidence=proof | {"agreement_text_hash": text_hash(text)},
-        phone_number_id=phone_number_id,
-        agreement_text=text,
-    )
-
-
-def judge(record: Any, reading: Reading) -> dict[str, Any] | Rejected:
-    """Return the fields that were sent, with the date read, or all the faults."""
     try:
-        sent: dict[str, Any] = _rules(record).validate_python(record, context={"now": reading.now})
+        read = _rules(record)(record, context={"now": reading.now})
     except ValidationError as error:
         return Rejected("VALIDATION_FAILED", _faults(error, record, reading))
-    if sent["phone_number_id"].lower() not in reading.senders:
+    phone_number_id = read["phone_number_id"].lower()
+    sender = reading.senders.get(phone_number_id)
+    if sender is None:
         return Rejected("NOT_FOUND", (_NOT_OWNED,))
-    return sent
+    evidence, sent = read["evidence"], record["evidence"]
+    proof = {name: sent[name] for name in _KEPT_AS_SENT if evidence.get(name)}
+    proof["agreement_text_hash"] = text_hash(evidence["agreement_text"])
+    return ConsentRecord(
+        wire=Wire.ATTESTED,
+        sender=sender,
+        contact=read["contact_number"],
+        status=Status.OPT_IN if read["opted_in"] else Status.OPT_OUT,
+        dated_at=evidence["captured_at"],
+        evidence=proof,
+        phone_number_id=phone_number_id,
+        agreement_text=evidence["agreement_text"],
+    )
 
 
 def read_single(record: Any, reading: Reading) -> ConsentRecord:
@@ -208,21 +202,21 @@ def read_single(record: Any, reading: Reading) -> ConsentRecord:
     raise errors.NotFound if result.code == "NOT_FOUND" else errors.Invalid(dict(result.faults))
 
 
-def _rules(record: Any) -> TypeAdapter[Any]:
-    """Return the rules of a record: only a checkbox needs a browser behind it."""
+def _rules(record: Any) -> Callable[..., Any]:
+    """Return what reads a record by its rules: only a checkbox needs a browser behind it."""
     evidence = record.get("evidence") if isinstance(record, dict) else None
     method = evidence.get("consent_method") if isinstance(evidence, dict) else None
     return _off_browser() if method in _OFF_BROWSER_METHODS else _browser()
 
 
 @cache  # at the first record: the function that answers unknown routes has none
-def _browser() -> TypeAdapter[Any]:
-    return TypeAdapter(_Record[_BrowserEvidence])
+def _browser() -> Callable[..., Any]:
+    return TypeAdapter(_Record[_BrowserEvidence]).validator.validate_python
 
 
 @cache
-def _off_browser() -> TypeAdapter[Any]:
-    return TypeAdapter(_Record[_OffBrowserEvidence])
+def _off_browser() -> Callable[..., Any]:
+    return TypeAdapter(_Record[_OffBrowserEvidence]).validator.validate_python
 
 
 def _faults(error: ValidationError, record: Any, reading: Reading) -> tuple[Fault, ...]:
