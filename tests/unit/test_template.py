@@ -213,6 +213,13 @@ def test_a_message_that_brings_its_receipts_along_is_still_delivered_five_times(
     assert failed >= given_up + 5
 
 
+def test_a_planner_may_hand_over_more_often_than_lambda_takes_for_a_loop() -> None:
+    loops = [name for name, each in FUNCTIONS.items() if "RecursiveLoop" in each["Properties"]]
+
+    assert loops == ["PlanImportFunction"]
+    assert FUNCTIONS["PlanImportFunction"]["Properties"]["RecursiveLoop"] == "Allow"
+
+
 def test_every_slice_is_a_function_and_every_function_a_slice() -> None:
     slices = {path.parent.name for path in ROOT.glob("functions/*/app.py")}
 
