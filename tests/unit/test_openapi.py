@@ -97,7 +97,7 @@ def create_bulk_consents(body: bytes) -> Answer:
 
 IMPORT_ID = "4a9370aa76fb7906ac22ae2ac9d75b1a"
 LATER = NOW + timedelta(hours=1)
-BUCKET = "consent-ledger-drops-123456789012"
+BUCKET = "consent-ledger-drops-123456789012-us-east-1"
 UPLOADED = cast(
     Drop,
     drop_of(
