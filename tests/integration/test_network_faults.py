@@ -19,9 +19,8 @@ from uuid import uuid4
 
 import boto3
 import pytest
-from consents.aws.dynamodb import LONGEST_CALL
+from consents.aws.dynamodb import LONGEST_CALL, LONGEST_WAIT
 from consents.aws.http import ANSWERING_TIME
-from consents.aws.ledger import LONGEST_WAIT
 from consents.aws.rate_limits import RateLimits
 from consents.domain import token_bucket
 from consents.domain.record import Receipt
@@ -318,6 +317,7 @@ def test_a_call_whose_claim_was_made_and_its_reply_lost_is_not_told_to_wait_for_
     proxy.break_calls(*(case.rule(LOST_REPLY, times=1) for case in met))
 
     all_at_once(met, is_done_once)
+    assert len(proxy.fired()) == len(met)
 
 
 def test_a_claim_that_nobody_heard_of_holds_its_key_no_longer_than_the_time_of_its_call(

@@ -203,7 +203,6 @@ class Planner:
             self.progress.checkpoint(replace(begun, place=place, header=header))
             if not time_left():
                 return None
-        self.progress.checkpoint(replace(begun, place=place, header=header))
         return place
 
     def _hand_over(self, drop: Drop, parts: Sequence[Part]) -> None:

@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from cachetools import TTLCache
 
-from consents.domain.errors import MissingScope, PlanRequired, Unauthenticated, Unavailable
+from consents.aws.dynamodb import read_all
+from consents.domain.errors import MissingScope, PlanRequired, Unauthenticated
 from consents.domain.record import timestamp
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ CACHE_SECONDS = 30
 PLANS_WITH_CAPTURE = frozenset({"payg", "growth", "scale", "enterprise"})
 
 _CACHED = 4096
-_KEYS_PER_CALL = 100
-_TRIES = 5
 _NOBODY = "-"
 """Stands for the organization of a credential that does not exist."""
 
@@ -139,10 +137,9 @@ class Directory:
         for key in wanted:
             with suppress(KeyError):  # not cached, or no longer: it may expire at any moment
                 known[key] = self._senders[key]
-        for some in batched(sorted(wanted - known.keys()), _KEYS_PER_CALL, strict=False):
-            read = self._read_senders(org_id, [phone_number_id for _, phone_number_id in some])
-            self._senders.update(read)  # and nothing else, or what is used would never expire
-            known |= read
+        read = self._read_senders(org_id, [name for _, name in sorted(wanted - known.keys())])
+        self._senders.update(read)  # and nothing else, or what is used would never expire
+        known |= read
         return {key[1]: number for key, number in known.items() if number is not None}
 
     def consent_id(self, org_id: str, sender: str, contact: str) -> str:
@@ -170,17 +167,9 @@ class Directory:
             (org_id, name) for name in phone_number_ids
         )
         keys = [_key(*sender_key(org_id, name)) for name in phone_number_ids]
-        for attempt in range(_TRIES):
-            answer = self._client.batch_get_item(
-                RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}}
-            )
-            for item in answer["Responses"].get(self._table, []):
-                found[org_id, item["phone_number_id"]["S"]] = item["phone_number"]["S"]
-            if self._table not in answer["UnprocessedKeys"]:
-                return found
-            keys = answer["UnprocessedKeys"][self._table]["Keys"]
-            self._sleep(0.05 * 2**attempt)  # throttled: DynamoDB answered a part, and asks for time
-        raise Unavailable
+        for item in read_all(self._client, self._table, keys, self._sleep):
+            found[org_id, item["phone_number_id"]["S"]] = item["phone_number"]["S"]
+        return found
 
     def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
         answer = self._client.get_item(TableName=self._table, Key=_key(pk, sk), ConsistentRead=True)

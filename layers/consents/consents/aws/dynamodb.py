@@ -1,14 +1,21 @@
 """Calls to DynamoDB: how they are sent, how long they may take, and which of their errors pass."""
 
 import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import batched
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
+from consents.domain.errors import Unavailable
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+type Item = dict[str, Any]
 
 _CONNECT_SECONDS, _READ_SECONDS, _TRIES = 1, 2, 2
 
@@ -27,10 +34,20 @@ CONFIG = Config(
 LONGEST_CALL = _TRIES * (_CONNECT_SECONDS + _READ_SECONDS) + 1
 """Seconds that a client's call may take until it gives up, with a second for its own back-off."""
 
+FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
+"""Seconds of back-off before the first repeat of a throttled call, and before any, at the most."""
+
+KEYS_PER_CALL = 100
+"""The most that one BatchGetItem takes."""
+
+_READ_TRIES = 8
+
+RANDOM = SystemRandom()
+"""Its state is not in a snapshot that many processes start from: they do not wait alike."""
+
 TRANSIENT_CODES = frozenset(
     {
         "InternalServerError",
-        "ItemCollectionSizeLimitExceeded",
         "LimitExceededException",
         "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
@@ -66,6 +83,45 @@ def _set_aside(params: dict[str, Any], context: dict[str, Any], **_: object) -> 
 
 def _put_back(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
     params["body"] = context["given"]
+
+
+def expression_values(values: Mapping[str, str | int]) -> dict[str, Any]:
+    """Return what `:name` stands for in an expression: a number or a text."""
+    return {
+        f":{name}": {"N": str(value)} if isinstance(value, int) else {"S": value}
+        for name, value in values.items()
+    }
+
+
+def wait(attempt: int) -> float:
+    """Return seconds of back-off before a repeat, the first being 1, with full jitter."""
+    return RANDOM.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))
+
+
+def read_all(
+    client: "DynamoDBClient",
+    table: str,
+    keys: Iterable[Item],
+    sleep: Callable[[float], None],
+    **wanted: Any,
+) -> Iterator[Item]:
+    """Read items by their keys, as they are now, and again what a throttled table hands back.
+
+    Raises:
+        Unavailable: it hands some back again and again.
+    """
+    for some in batched(keys, KEYS_PER_CALL, strict=False):
+        unread: Any = {"Keys": some, "ConsistentRead": True, **wanted}
+        for attempt in range(_READ_TRIES):
+            if attempt:
+                sleep(wait(attempt))
+            answer = client.batch_get_item(RequestItems={table: unread})
+            yield from answer["Responses"].get(table, [])
+            unread = answer["UnprocessedKeys"].get(table)
+            if not unread:
+                break
+        else:
+            raise Unavailable
 
 
 def is_transient(error: BotoCoreError | ClientError) -> bool:

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ulid import ULID
 
 from consents.aws import telemetry
-from consents.aws.directory import Directory, Organization
+from consents.aws.directory import Caller, Directory, Organization
 from consents.aws.dynamodb import LONGEST_CALL, error_code, frames, is_transient
 from consents.aws.idempotency import Claim, Idempotency
 from consents.aws.rate_limits import RateLimits
@@ -159,15 +159,9 @@ def endpoint(
 
     def decorate(handle: Callable[[Request], Answer]) -> Handler:
         def answer(event: Event, context: Context, receipt: Receipt) -> Answer:
-            started = time.perf_counter()
             if event["httpMethod"] == "OPTIONS":
                 return Answer(204, b"")
-            secret = wire.secret(header(event, "authorization") or "")
-            caller = stores.directory.authenticate(secret, receipt.received_at)
-            log.append_keys(
-                organization=caller.organization.org_id,
-                authenticated_after=telemetry.milliseconds_since(started),
-            )
+            caller = _caller(event, wire, stores.directory, receipt)
             request = Request(
                 event, context, caller.organization, receipt, max_bytes=max_bytes, stores=stores
             )
@@ -176,13 +170,7 @@ def endpoint(
                 caller.must_have(scope)
                 return handle(request)
 
-            answered = _answered(wire, admitted, receipt)
-            limits = _rate_limit_headers(request, stores.rate_limits)
-            return replace(
-                answered,
-                headers={**answered.headers, **limits},
-                outcomes=answered.outcomes or _refused_together(answered, request.records),
-            )
+            return _with_limits(_answered(wire, admitted, receipt), request, stores.rate_limits)
 
         @wraps(handle)
         def handler(event: Event, context: Context) -> Response:
@@ -192,6 +180,27 @@ def endpoint(
         return handler
 
     return decorate
+
+
+def _caller(event: Event, wire: Wire, directory: Directory, receipt: Receipt) -> Caller:
+    started = time.perf_counter()
+    secret = wire.secret(header(event, "authorization") or "")
+    caller = directory.authenticate(secret, receipt.received_at)
+    log.append_keys(
+        organization=caller.organization.org_id,
+        authenticated_after=telemetry.milliseconds_since(started),
+    )
+    return caller
+
+
+def _with_limits(answered: Answer, request: Request, rate_limits: RateLimits) -> Answer:
+    """Return an answer with the level of the caller's bucket, and what became of its records."""
+    limits = _rate_limit_headers(request, rate_limits)
+    return replace(
+        answered,
+        headers={**answered.headers, **limits},
+        outcomes=answered.outcomes or _refused_together(answered, request.records),
+    )
 
 
 def respond(

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import batched, count
-from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -21,12 +20,14 @@ from cachetools import LRUCache
 from consents.aws.dynamodb import (
     CALLS_AT_A_TIME,
     TRANSIENT_CODES,
+    Item,
     error_code,
     is_transient,
+    read_all,
     send_as_given,
+    wait,
 )
 from consents.domain import record as domain
-from consents.domain.errors import Unavailable
 from consents.domain.outcome import Arrival
 from consents.domain.record import ConsentRecord, Receipt, Status, StoredRecord, Wire, timestamp
 
@@ -34,25 +35,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 type Key = tuple[str, str]
-type Item = dict[str, Any]
 type Codes = dict[Key, str]
 """What DynamoDB said of each key; `_INSERTED` where it had nothing to say."""
 
 STATEMENTS_PER_CALL = 25
 """The most that one BatchExecuteStatement takes."""
 
-READ_TRIES = 10
-READS_PER_CALL = 100
-"""The most that one BatchGetItem takes."""
-
 UNDATED = "~"
 """Stands for the date in the key of a record without one; sorts after every digit."""
-
-FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
-"""Seconds of back-off before the first repeat of a throttled call, and before any, at the most."""
-
-RANDOM = SystemRandom()
-"""The system's: environments restored from one snapshot would share the state of any other."""
 
 _KNOWN_TEXTS = 4096
 _INSERTED, _DUPLICATE = "", "DuplicateItem"
@@ -139,27 +129,15 @@ class Ledger:
         Raises:
             Unavailable: the table hands them back unread, again and again.
         """
-        holders: dict[Key, str] = {}
-        for some in batched(keys, READS_PER_CALL, strict=False):
-            for item in self._read([{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in some]):
-                holders[item["pk"]["S"], item["sk"]["S"]] = item["request_id"]["S"]
-        return holders
-
-    def _read(self, keys: Any) -> Iterator[Item]:
-        for attempt in range(1, READ_TRIES + 1):
-            wanted: Any = {
-                "Keys": keys,
-                "ConsistentRead": True,
-                "ProjectionExpression": "pk, sk, request_id",
-            }
-            answer = self._client.batch_get_item(RequestItems={self._table: wanted})
-            yield from answer["Responses"].get(self._table, [])
-            unread: Any = answer["UnprocessedKeys"].get(self._table)
-            if not unread:
-                return
-            keys = unread["Keys"]
-            self._sleep(_wait(attempt))
-        raise Unavailable
+        wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]
+        found = read_all(
+            self._client,
+            self._table,
+            wanted,
+            self._sleep,
+            ProjectionExpression="pk, sk, request_id",
+        )
+        return {(item["pk"]["S"], item["sk"]["S"]): item["request_id"]["S"] for item in found}
 
     def history(
         self, organization_id: str, contact: str, sender: str | None = None
@@ -244,7 +222,7 @@ class Ledger:
             if not pending or time_left() < self._longest_call:
                 break
             if attempt:
-                self._sleep(_wait(attempt))
+                self._sleep(wait(attempt))
             told = self._insert_once(pending)
             codes |= told
             pending = {key: pending[key] for key, code in told.items() if code in TRANSIENT_CODES}
@@ -277,11 +255,6 @@ class Ledger:
         if failed:
             log.warning("ledger records failed", codes=sorted(set(failed)), records=len(failed))
         return codes
-
-
-def _wait(attempt: int) -> float:
-    """Return seconds of back-off before a repeat, with full jitter."""
-    return RANDOM.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))
 
 
 def contact_key(organization_id: str, contact: str) -> str:

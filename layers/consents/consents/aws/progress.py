@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
-from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from consents.aws.dynamodb import error_code
+from consents.aws.dynamodb import RANDOM, error_code, expression_values
 from consents.domain.drop import Announced, Counts, Drop, Import, Place, drop_of
 from consents.domain.errors import Unavailable
 from consents.domain.record import timestamp
@@ -35,7 +34,6 @@ _TRIES = 10
 _NOT_TO_WRITE = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}
 # DynamoDB refuses a write, in a transaction or not, of an item that another transaction is at.
 _IN_THE_WAY = {"TransactionConflict", "TransactionConflictException", "ThrottlingError"}
-_random = SystemRandom()  # its state is not part of a snapshot that many processes start from
 
 
 class Progress:
@@ -113,7 +111,7 @@ class Progress:
             IndexName=INDEX,
             KeyConditionExpression="org_id = :org_id"
             + (" AND listed_as < :after" if after else ""),
-            ExpressionAttributeValues=_values(
+            ExpressionAttributeValues=expression_values(
                 {"org_id": org_id} | ({"after": after} if after else {})
             ),
             PaginationConfig={"PageSize": limit + 1},
@@ -167,7 +165,7 @@ class Progress:
             "TableName": self._table,
             "Key": _key(import_id, "IMPORT"),
             "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in sums),
-            "ExpressionAttributeValues": _values(sums),
+            "ExpressionAttributeValues": expression_values(sums),
             # What is reported of an import that failed is what was counted by then.
             "ConditionExpression": "attribute_not_exists(outcome)",
         }
@@ -183,7 +181,9 @@ class Progress:
             ExpressionAttributeNames={
                 f"#{name}": name for name in ("import_id", "item", "refused")
             },
-            ExpressionAttributeValues=_values({"import_id": import_id, "part": _PART, "zero": 0}),
+            ExpressionAttributeValues=expression_values(
+                {"import_id": import_id, "part": _PART, "zero": 0}
+            ),
             ConsistentRead=True,
         )
         found = (item["item"]["S"] for page in pages for item in page["Items"])
@@ -218,7 +218,7 @@ class Progress:
                 UpdateExpression=update,
                 ConditionExpression=condition,
                 ExpressionAttributeNames={f"#{name}": name for name in names},
-                ExpressionAttributeValues=_values(values),
+                ExpressionAttributeValues=expression_values(values),
             )
         )
 
@@ -236,7 +236,7 @@ class Progress:
                     return False
                 if not codes & _IN_THE_WAY:
                     raise
-                self._sleep(0.02 * 2**attempt * _random.uniform(0.5, 1.5))
+                self._sleep(0.02 * 2**attempt * RANDOM.uniform(0.5, 1.5))
             else:
                 return True
         raise Unavailable
@@ -261,13 +261,6 @@ def _part(number: int) -> str:
     return f"{_PART}{number:08}"
 
 
-def _values(values: Mapping[str, str | int]) -> dict[str, Any]:
-    return {
-        f":{name}": {"N": str(value)} if isinstance(value, int) else {"S": value}
-        for name, value in values.items()
-    }
-
-
 def _found(item: Mapping[str, Any]) -> Announced | Import:
     if "started_at" in item:
         return _import(item)
@@ -287,9 +280,7 @@ def _import(item: Mapping[str, Any]) -> Import:
     texts = {name: value["S"] for name, value in item.items() if "S" in value}
     numbers = {name: int(value["N"]) for name, value in item.items() if "N" in value}
     header = json.loads(texts.get("csv_header", "null"))
-    place = [
-        numbers[name] for name in ("place_part", "place_offset", "place_row") if name in numbers
-    ]
+    place = [numbers[name] for name in _PLACE if name in numbers]
     finished_at = texts.get("finished_at")
     return Import(
         drop=_drop(texts["bucket"], texts["key"], texts["version"]),

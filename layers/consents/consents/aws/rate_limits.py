@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from consents.aws.dynamodb import expression_values
 from consents.domain import token_bucket
 from consents.domain.errors import RateLimited
 from consents.domain.record import Receipt
@@ -80,6 +81,7 @@ class RateLimits:
             draw,
             "SET drawn_by = :request ADD full_at :price",
             f"{_BUSY} AND {_HOLDS_THE_PRICE} AND {_NOT_DRAWN_YET}",
+            request=draw.request,
             price=draw.price,
             now=draw.now,
             latest=draw.now + CAPACITY - draw.price,
@@ -91,6 +93,7 @@ class RateLimits:
             draw,
             "SET drawn_by = :request, full_at = :full_at",
             _IDLE,
+            request=draw.request,
             now=draw.now,
             full_at=draw.now + draw.price,
         )
@@ -101,24 +104,22 @@ class RateLimits:
             draw,
             "SET drawn_by = :nobody, full_at = :full_at",
             _AS_SEEN,
+            nobody="-",
             seen=seen.full_at,
             full_at=draw.now + CAPACITY,
         )
 
     def _update(
-        self, draw: _Draw, update: str, condition: str, **instants: int
+        self, draw: _Draw, update: str, condition: str, **values: str | int
     ) -> tuple[bool, _Bucket]:
         """Return whether the condition held, and the bucket: as it is then, or as it stopped us."""
-        names = {"request": draw.request, "nobody": "-"}
-        values: dict[str, Any] = {f":{name}": {"N": str(at)} for name, at in instants.items()}
-        values |= {f":{k}": {"S": v} for k, v in names.items() if f":{k}" in update + condition}
         try:
             answer = self._client.update_item(
                 TableName=self._table,
                 Key=_key(draw.org_id),
                 UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeValues=values,
+                ExpressionAttributeValues=expression_values(values),
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, cast
 from botocore.session import Session, get_session
 
 from consents.aws.directory import Directory
-from consents.aws.dynamodb import CONFIG, LONGEST_CALL
+from consents.aws.dynamodb import CONFIG, LONGEST_CALL, LONGEST_WAIT
 from consents.aws.http import Stores
 from consents.aws.idempotency import Idempotency, sign_claims
-from consents.aws.ledger import LONGEST_WAIT, Ledger
+from consents.aws.ledger import Ledger
 from consents.aws.rate_limits import RateLimits
 from consents.aws.service_models import ServiceModels
 
