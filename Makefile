@@ -22,9 +22,9 @@ help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
 	@echo "make invoke FUNCTION=... EVENT=...  run an event through a function, while the stack runs"
 	@echo "make test             run every test"
-	@echo "make lint             format, lint, types, import contracts, template, lock, checkov"
-	@echo "make check            make lint, then make test: what CI checks"
-	@echo "make checkov          checkov on the template, alone"
+	@echo "make lint             format, lint, types, import contracts, template, lock"
+	@echo "make checkov          checkov on the template; downloads it the first time"
+	@echo "make check            all three"
 	@echo "make bench            measure speed beside the plain idiom; takes about ten minutes"
 	@echo "make format           put the code into the one layout"
 	@echo "make bench-drops      import files of 10,000 to a million rows into the local engine (ROWS='10000 20000')"
@@ -51,7 +51,7 @@ invoke: install
 test: install
 	@$(VENV)/python -m pytest
 
-lint: install checkov
+lint: install
 	$(VENV)/ruff format --check
 	$(VENV)/ruff check
 	$(VENV)/mypy layers functions cli tests bench
@@ -59,7 +59,7 @@ lint: install checkov
 	AWS_DEFAULT_REGION=us-east-1 $(VENV)/sam validate --lint
 	$(UV) $(EXPORT) | diff - $(REQUIREMENTS)
 
-check: lint test
+check: lint checkov test
 
 checkov: $(CHECKOV)/bin/checkov
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml
