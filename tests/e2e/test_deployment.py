@@ -23,6 +23,7 @@ import boto3
 import httpx
 import pytest
 from botocore.exceptions import ClientError
+from consents.domain.drop import drop_of
 from consents_cli import demo, engine, sam
 from consents_cli.local_files import PROJECT, LocalFiles
 from consents_cli.stack import LOCAL_CREDENTIALS, LOCAL_NAME, LOCAL_REGION, Stack, connect_local
@@ -250,17 +251,44 @@ def test_a_file_needs_no_more_than_the_roles_allow_from_its_announcement_to_its_
     upload = announced["upload"]
     httpx.put(upload["url"], content=content, headers=upload["headers"], timeout=30)
 
-    def import_() -> dict[str, Any]:
-        route = f"/v1/imports/{announced['import_id']}"
-        told: dict[str, Any] = deployment.call("GET", route, headers=deployment.bearer).json()
-        return told
-
-    assert eventually(lambda: import_()["state"] in ("completed", "failed"), seconds=60)
-    told = import_()
+    told = ended(deployment, announced["import_id"])
     assert (told["state"], told["rows"], told["rejected"]) == ("completed", 2, 1)
     assert httpx.get(told["reports"]["summary"], timeout=30).json()["state"] == "completed"
     listed = deployment.call("GET", "/v1/imports", headers=deployment.bearer).json()
     assert [each["import_id"] for each in listed["imports"]] == [announced["import_id"]]
+
+
+def test_a_file_that_was_given_up_needs_no_more_than_the_role_allows(
+    deployment: Deployment,
+) -> None:
+    key = f"drops/{deployment.organization['org_id']}/attested/given-up.csv"
+    drop = drop_of(deployment.stack.outputs["DropsBucket"], key, "v1")
+    assert drop is not None
+    thing = {"bucket": {"name": drop.bucket}, "object": {"key": key, "versionId": drop.version}}
+    message = json.dumps({"Records": [{"s3": thing}]})
+    queue = deployment.resources["FailedQueue"]
+    deployment.aws("sqs").send_message(QueueUrl=queue, MessageBody=message)
+
+    told = ended(deployment, drop.import_id)
+    assert (told["state"], told["reason"]) == ("failed", "the file could not be read to its end")
+    assert httpx.get(told["reports"]["summary"], timeout=30).json()["state"] == "failed"
+    dead_letters = deployment.resources["DeadLetterQueue"]
+    (kept,) = deployment.aws("sqs").receive_message(QueueUrl=dead_letters, WaitTimeSeconds=10)[
+        "Messages"
+    ]
+    assert kept["Body"] == message
+
+
+def ended(deployment: Deployment, import_id: str) -> dict[str, Any]:
+    """Return an import once it is at its end."""
+
+    def told() -> dict[str, Any]:
+        route = f"/v1/imports/{import_id}"
+        answer = deployment.call("GET", route, headers=deployment.bearer)
+        return dict(answer.json()) if answer.status_code == 200 else {"state": "unknown"}
+
+    assert eventually(lambda: told()["state"] in ("completed", "failed"), seconds=60)
+    return told()
 
 
 ITEM = {"pk": {"S": "org_1#+15554443333"}, "sk": {"S": "+15550001111#~#1"}}
