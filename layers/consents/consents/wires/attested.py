@@ -110,8 +110,7 @@ class _Record[Evidence](TypedDict):
     evidence: Evidence
 
 
-_KEPT_AS_SENT = [name for name in _BrowserEvidence.__annotations__ if name != "agreement_text"]
-_OFF_BROWSER_METHODS = [name for name in get_args(fields.ConsentMethod) if name != "checkbox"]
+_OFF_BROWSER_METHODS = frozenset(get_args(fields.ConsentMethod)) - {"checkbox"}
 
 
 def secret(authorization: str) -> str:
@@ -174,18 +173,23 @@ def read(record: Any, reading: Reading) -> ConsentRecord | Rejected:
     sender = reading.senders.get(phone_number_id)
     if sender is None:
         return Rejected("NOT_FOUND", (_NOT_OWNED,))
-    evidence, sent = read["evidence"], record["evidence"]
-    proof = {name: sent[name] for name in _KEPT_AS_SENT if evidence.get(name)}
-    proof["agreement_text_hash"] = text_hash(evidence["agreement_text"])
+    evidence = read[
+        "evidence"
+    ]  # what was sent, but for the date, which is read, and unknown fields
+    dated_at, text = evidence["captured_at"], evidence.pop("agreement_text")
+    evidence["captured_at"] = record["evidence"]["captured_at"]
+    evidence["agreement_text_hash"] = text_hash(text)
+    if None in evidence.values():
+        evidence = {name: value for name, value in evidence.items() if value is not None}
     return ConsentRecord(
         wire=Wire.ATTESTED,
         sender=sender,
         contact=read["contact_number"],
         status=Status.OPT_IN if read["opted_in"] else Status.OPT_OUT,
-        dated_at=evidence["captured_at"],
-        evidence=proof,
+        dated_at=dated_at,
+        evidence=evidence,
         phone_number_id=phone_number_id,
-        agreement_text=evidence["agreement_text"],
+        agreement_text=text,
     )
 
 
@@ -204,9 +208,11 @@ def read_single(record: Any, reading: Reading) -> ConsentRecord:
 
 def _rules(record: Any) -> Callable[..., Any]:
     """Return what reads a record by its rules: only a checkbox needs a browser behind it."""
-    evidence = record.get("evidence") if isinstance(record, dict) else None
-    method = evidence.get("consent_method") if isinstance(evidence, dict) else None
-    return _off_browser() if method in _OFF_BROWSER_METHODS else _browser()
+    try:
+        is_off_browser = record["evidence"]["consent_method"] in _OFF_BROWSER_METHODS
+    except (KeyError, TypeError):
+        is_off_browser = False
+    return _off_browser() if is_off_browser else _browser()
 
 
 @cache  # at the first record: the function that answers unknown routes has none
