@@ -173,11 +173,9 @@ def read(record: Any, reading: Reading) -> ConsentRecord | Rejected:
     sender = reading.senders.get(phone_number_id)
     if sender is None:
         return Rejected("NOT_FOUND", (_NOT_OWNED,))
-    evidence = read[
-        "evidence"
-    ]  # what was sent, but for the date, which is read, and unknown fields
-    dated_at, text = evidence["captured_at"], evidence.pop("agreement_text")
-    evidence["captured_at"] = record["evidence"]["captured_at"]
+    evidence = read["evidence"]  # as it was sent, but for the date and for fields that nobody knows
+    dated_at, evidence["captured_at"] = evidence["captured_at"], record["evidence"]["captured_at"]
+    text = evidence.pop("agreement_text")
     evidence["agreement_text_hash"] = text_hash(text)
     if None in evidence.values():
         evidence = {name: value for name, value in evidence.items() if value is not None}
