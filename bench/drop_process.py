@@ -17,9 +17,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from consents.aws import wiring
 
 LAMBDA_SECONDS = 900
 WRITES = {"BatchExecuteStatement", "TransactWriteItems", "UpdateItem"}
@@ -71,24 +71,24 @@ class Usage:
 class Watch:
     """What the handlers ask of AWS, told by the events of their clients."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, session: Any, file: Path) -> None:
+        """`session` is botocore's: the clients that it makes afterwards have its events."""
         self.calls: Counter[str] = Counter()
         self.write_units = 0.0
         self._file = file
         self._given: list[Range] = []
-        assert boto3.DEFAULT_SESSION is not None
-        events: Any = boto3.DEFAULT_SESSION.events
-        events.register("provide-client-params.dynamodb", self._ask_for_units)
-        events.register("after-call", self._count)
-        events.register("before-send.s3.GetObject", self._from_disk)
+        session.register("before-call.dynamodb", self._ask_for_units)
+        session.register("after-call", self._count)
+        session.register("before-send.s3.GetObject", self._from_disk)
 
     @property
     def bytes_read(self) -> int:
         """How much of the dropped file was read."""
         return sum(given.given for given in self._given)
 
-    def _ask_for_units(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return params | {"ReturnConsumedCapacity": "TOTAL"}
+    def _ask_for_units(self, params: dict[str, Any], **_: Any) -> None:
+        """Add a parameter to the body, which the ledger has made itself by now."""
+        params["body"] = params["body"][:-1] + b',"ReturnConsumedCapacity":"TOTAL"}'
 
     def _count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
         if model.name == "ReceiveMessage" and not parsed.get("Messages"):
@@ -123,11 +123,11 @@ def main(function: str, queue: str, file: Path) -> None:
     out, sys.stdout = sys.stdout, sys.stderr  # where the log will go, of faults alone
     told_to_end: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told_to_end.append(number))
-    boto3.setup_default_session()
-    watch = Watch(file)
+    watch = Watch(wiring.session(), file)
     handler = import_module(f"functions.{function}.app").handler
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - where metrics go, to the end
-    sqs, url = boto3.client("sqs"), os.environ[queue]
+    sqs: Any = wiring.session().create_client("sqs")
+    url = os.environ[queue]
     while not told_to_end:
         answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
         for message in answer.get("Messages", []):

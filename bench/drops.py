@@ -7,8 +7,8 @@ often as it has parts; the processes therefore read the file from the disk, in t
 ask S3 for. All else is the engine's: tables, queues and bucket are those of template.yaml.
 
 Rows a second are the engine's too, which is one Python process: only to be compared with
-themselves. Ends with 1 if rows are not counted right, memory grows with the file, or a file is read
-more than twice.
+themselves. Ends with 1 if rows are not counted right, memory grows with the file, a file is read
+more than twice, or a counter is 0.
 """
 
 import argparse
@@ -44,6 +44,7 @@ WORKERS = 2
 MOST_GROWTH = 1.2
 MOST_READS = 2.01
 MIB = 2**20
+SERVICES = ("dynamodb", "s3", "sqs")
 ORG, BUCKET = "org_bench", "drops"
 TABLE_KEYS = {"AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"}
 
@@ -81,6 +82,15 @@ class Figures:
             counted.update(process.calls)
         made = sum(count for name, count in counted.items() if name.startswith(service))
         return made * 1000 / self.rows
+
+    @property
+    def counted(self) -> dict[str, float]:
+        """What cannot be 0, by name; else the counters are not told what happens."""
+        return {
+            "bytes read": self.reads,
+            "write units": self.write_units,
+            **{f"calls of {service}": self.calls(service) for service in SERVICES},
+        }
 
     def cpu(self, processes: list[Usage]) -> float:
         """Return the processor milliseconds of some processes for each 1000 rows."""
@@ -285,6 +295,9 @@ def table(figures: list[Figures]) -> Table:
 def faults(figures: list[Figures]) -> Iterator[str]:
     """Tell what is not as it must be."""
     for one in figures:
+        for name, value in one.counted.items():
+            if not value:
+                yield f"{one.form} {one.rows}: no {name} were counted"
         if one.reads > MOST_READS:
             yield f"{one.form} {one.rows}: each byte was read {one.reads:.2f} times"
     for form in dict.fromkeys(one.form for one in figures):
