@@ -151,6 +151,7 @@ def wait_for(url: str) -> None:
         try:
             urllib.request.urlopen(url, timeout=1).close()
         except OSError:
+            time.sleep(0.05)
             continue
         return
     sys.exit("the local engine did not start within 30 seconds")
