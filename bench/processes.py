@@ -60,6 +60,7 @@ def _wait_for(port: int) -> None:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
+            time.sleep(0.05)
             continue
         return
     raise TimeoutError("the stub did not start within 10 seconds")
@@ -81,6 +82,7 @@ def environment(endpoint: str, side: str) -> dict[str, str]:
         "PART_QUEUE": "-",
         "PEPPER_SECRET": "Pepper",
         "PLAN_QUEUE": "-",
+        "POWERTOOLS_METRICS_NAMESPACE": "ConsentLedger",
         "POWERTOOLS_SERVICE_NAME": "bench",
         **{f"{table}_TABLE": f"{side}.{table}" for table in tables},
     }

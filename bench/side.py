@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from io import StringIO
 from typing import Any, Protocol
 
 import orjson
@@ -113,16 +114,27 @@ def counts(endpoint: str) -> tuple[int, int]:
     return sum(told.values()), sent
 
 
+def check(log: StringIO) -> None:
+    """Empty a log; raise if it held a warning or an error, since then a call was not the usual."""
+    for line in log.getvalue().splitlines():
+        if json.loads(line).get("level") in {"WARNING", "ERROR"}:
+            raise RuntimeError(f"logged: {line}")
+    log.seek(0)
+    log.truncate()
+
+
 def main(name: str) -> None:
-    """Run what the input asks for until it ends; what a side logs goes nowhere."""
+    """Run what the input asks for until it ends."""
     cases = {case.name: case for case in (*CASES, *map(batch_of, SIZES))}
     answers = sys.stdout
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+    with redirect_stdout(StringIO()) as log:
         side: Any = import_module(name)
         side.prepare()
         for line in sys.stdin:
             name, seed = json.loads(line)
-            print(json.dumps(asdict(run(side, cases[name], seed))), file=answers, flush=True)
+            took = run(side, cases[name], seed)
+            check(log)
+            print(json.dumps(asdict(took)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,34 @@
 """The bench: that it measures what it says, and sees what goes wrong."""
 
-from bench import drops
+import json
+from io import StringIO
+
+import pytest
+
+from bench import drops, processes, side
+from bench.cases import CASES
 from bench.drop_process import Usage
+
+CASE = next(case for case in CASES if case.accepted == 25)
+
+
+@pytest.mark.parametrize("name", processes.SIDES)
+def test_a_round_is_answered_and_counted(name: str) -> None:
+    with processes.stub() as endpoint, processes.side(name, endpoint) as running:
+        took = running.round(CASE.name, "one")
+
+    assert (took.status, took.accepted) == (200, 25)
+    assert took.calls > 0
+    assert took.bytes > 0
+    assert took.cpu_ms > 0
+
+
+@pytest.mark.parametrize("level", ["WARNING", "ERROR"])
+def test_a_round_that_logs_a_warning_or_an_error_is_not_measured(level: str) -> None:
+    log = StringIO(json.dumps({"level": "INFO"}) + "\n" + json.dumps({"level": level}) + "\n")
+
+    with pytest.raises(RuntimeError, match=level):
+        side.check(log)
 
 
 def test_an_import_of_which_nothing_was_counted_is_a_fault() -> None:
