@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain, count
 from pathlib import Path
-from statistics import quantiles
 
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +16,10 @@ from rich.table import Table
 from bench import cold_start, processes
 from bench.cases import CASES, Case
 from bench.processes import Running
-from bench.result import ROUNDS, Result, medians
+from bench.result import ROUNDS, Result, medians, quartiles
 
 WARM_UP = 2
+CAPTION = "ours / plain idiom; medians, and the quartiles of the ratios"
 RESULTS = Path(__file__).with_name("results.json")
 
 
@@ -46,12 +46,14 @@ def _measured(case: Case, ours: Running, idiom: Running) -> Result:
 
 
 def _check_answers(case: Case, result: Result) -> None:
-    """Raise where ours answered otherwise than it must, or the idiom accepted other records."""
-    told = {(each.status, each.accepted) for each in result.ours}
-    if told != {(case.status, case.accepted)} and not case.validation_only:
-        raise AssertionError(f"{case.name}: answered {told}")
-    if case.accepted and {each.accepted for each in result.idiom} != {case.accepted}:
-        raise AssertionError(f"{case.name}: the idiom accepts other records")
+    """Raise where a side answered otherwise than it must, in any round."""
+    idiom = (case.status, case.accepted)
+    if case.idiom_status is not None:
+        idiom = (case.idiom_status, None)
+    for rounds, must in ((result.ours, (case.status, case.accepted)), (result.idiom, idiom)):
+        told = {(each.status, each.accepted) for each in rounds}
+        if told != {must}:
+            raise AssertionError(f"{case.name}: answered {told}, not {must}")
 
 
 def row(result: Result) -> list[str]:
@@ -67,8 +69,15 @@ def row(result: Result) -> list[str]:
     ]
 
 
+def notes() -> Iterator[str]:
+    """Tell which cases the sides answer differently, so that they do not do the same work."""
+    for case in CASES:
+        if case.idiom_status is not None:
+            yield f"{case.name}: ours answers {case.status}, the idiom {case.idiom_status}"
+
+
 def _with_spread(ratios: Sequence[float]) -> str:
-    low, middle, high = quantiles(ratios, n=4)
+    low, middle, high = quartiles(ratios)
     return f"{middle:.2f} ({low:.2f}..{high:.2f})"
 
 
@@ -76,7 +85,7 @@ def main() -> int:
     """Run the bench and return its exit code."""
     console = Console(width=max(Console().width, 190))
     columns = ("case", "cpu ms", "wall ms", "calls", "cpu ratio", "wall ratio", "target", "holds")
-    table = Table(*columns, caption="ours / plain idiom; medians, and the quartiles of the ratios")
+    table = Table(*columns, caption="\n".join([CAPTION, *notes()]))
     results = []
     for result in chain(cold_start.measure(), measure()):
         print(f"{'holds' if result.holds else 'FAILS'}  {result.case}", flush=True)

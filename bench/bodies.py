@@ -71,6 +71,15 @@ def bad(count: int, bad_percent: int) -> range:
     return range(0, count, 100 // bad_percent) if bad_percent else range(0)
 
 
+def pages_apart(count: int, seed: str) -> list[dict[str, Any]]:
+    """Return good records, each with a form URL of its own."""
+    random = Random(f"{seed}/pages")
+    made = records(count, 0, seed)
+    for record in made:
+        record["evidence"]["form_url"] += f"&id={random.getrandbits(64):016x}"
+    return made
+
+
 def batch(made: list[Any]) -> str:
     """Return the JSON body that a client sends."""
     return json.dumps({"records": made}, separators=(",", ":"))

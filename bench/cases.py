@@ -23,7 +23,8 @@ type Make = Callable[[str], str]
 class Limits:
     """The most that a case may take: ratios to the plain idiom, and calls. None: not limited.
 
-    `loads` limits the validation alone, in times of `orjson.loads` of the same body.
+    `loads` limits the reading of the records alone, from what was parsed to the fault or the record
+    that will be stored, in times of `orjson.loads` of the same body.
     """
 
     cpu: float | None = None
@@ -42,6 +43,9 @@ class Case:
     limits: Limits
     status: int
     accepted: int | None
+    """How many records either side must accept, where it must answer alike."""
+    idiom_status: int | None = None
+    """What the plain idiom must answer, where that is another status."""
     org: str = ORG
     keyed: bool = True
     repeats: bool = False
@@ -109,6 +113,10 @@ def _records(count: int, percent: int) -> Make:
     return lambda seed: bodies.batch(bodies.records(count, percent, seed))
 
 
+def _pages_apart(count: int) -> Make:
+    return lambda seed: bodies.batch(bodies.pages_apart(count, seed))
+
+
 def _items(count: int, percent: int) -> Make:
     return lambda seed: bodies.form(bodies.items(count, percent, seed))
 
@@ -144,9 +152,10 @@ def _form(count: int, percent: int, limits: Limits) -> Case:
     )
 
 
-def _hostile(name: str, make: Make, status: int = 200) -> Case:
+def _hostile(name: str, make: Make, status: int = 200, idiom_status: int | None = None) -> Case:
     accepted = 0 if status == 200 else None
-    return Case(f"hostile: {name}", "capture_consents", make, _NO_SLOWER, status, accepted)
+    name = f"hostile: {name}"
+    return Case(name, "capture_consents", make, _NO_SLOWER, status, accepted, idiom_status)
 
 
 def _validation(name: str, make: Make, limits: Limits, route: str = "capture_consents") -> Case:
@@ -160,6 +169,9 @@ CASES = (
     _batch(1000, 0, _FULL),
     _batch(1000, 5, _FULL),
     _batch(1000, 100, _NO_SLOWER),
+    replace(
+        _batch(1000, 0, _FULL), name="1000 records, a URL of its own each", make=_pages_apart(1000)
+    ),
     *(_batch(count, bad, Limits()) for count in (25, 100) for bad in (0, 5, 100)),
     *(_batch(1, bad, Limits()) for bad in (0, 100)),  # what five calls take, on either side
     replace(
@@ -183,10 +195,11 @@ CASES = (
     _form(1000, 5, _FULL),
     _hostile("every field wrong", bodies.every_field_wrong),
     _hostile("2 KB in every field", bodies.long_texts),
-    _hostile("8 MiB of arrays in records", bodies.nested_in_records),
-    _hostile("8 MiB of arrays in arrays", bodies.nested_deep, status=400),
+    _hostile("8 MiB of arrays in records", bodies.nested_in_records, idiom_status=422),
+    _hostile("8 MiB of arrays in arrays", bodies.nested_deep, status=400, idiom_status=502),
     _hostile("numbers of 10,000 characters", bodies.long_numbers),
     _validation("1000 records, none bad", _records(1000, 0), Limits(loads=4)),
+    _validation("1000 records, a URL of its own each", _pages_apart(1000), Limits(loads=4)),
     _validation("1000 records, 5 % bad", _records(1000, 5), Limits(loads=5)),
     _validation("1000 records, all bad", _records(1000, 100), Limits(loads=10)),
     _validation(

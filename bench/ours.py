@@ -22,7 +22,7 @@ def prepare() -> None:
 
 
 def validate(records: list[Any]) -> None:
-    """Read every record."""
+    """Read every record: the verdict, and what will be stored of a good one."""
     reading = attested.Reading(datetime.now(UTC), {PHONE_NUMBER_ID: directory.PHONE_NUMBER})
     for record in records:
         attested.read(record, reading)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 
 from bench.cases import Limits
 from bench.side import Round
@@ -33,9 +33,14 @@ class Result:
             yield "wall", median(self.ratios("wall_ms")), limits.wall
         if limits.calls is not None:
             yield "calls", median(each.calls for each in self.ours), limits.calls
-        if limits.loads is not None:
-            loads = [each.cpu_ms / (each.loads_ms or 1) for each in self.ours]
-            yield "cpu / orjson.loads", median(loads), limits.loads
+        if limits.loads is not None and self.loads_ratio is not None:
+            yield "cpu / orjson.loads", self.loads_ratio, limits.loads
+
+    @property
+    def loads_ratio(self) -> float | None:
+        """How many times `orjson.loads` ours took, where only the validation was measured."""
+        loads = [each.cpu_ms / each.loads_ms for each in self.ours if each.loads_ms]
+        return median(loads) if loads else None
 
     @property
     def target(self) -> str:
@@ -52,15 +57,25 @@ class Result:
 
     def told(self) -> dict[str, object]:
         """Return the result as it is written down."""
+        cpu, wall = quartiles(self.ratios("cpu_ms")), quartiles(self.ratios("wall_ms"))
+        loads = self.loads_ratio
         return {
             "case": self.case,
             "ours": medians(self.ours),
             "idiom": medians(self.idiom),
-            "cpu_ratio": round(median(self.ratios("cpu_ms")), 3),
-            "wall_ratio": round(median(self.ratios("wall_ms")), 3),
+            "cpu_ratio": cpu[1],
+            "cpu_quartiles": cpu,
+            "wall_ratio": wall[1],
+            "wall_quartiles": wall,
+            "loads_ratio": None if loads is None else round(loads, 3),
             "target": self.target,
             "holds": self.holds,
         }
+
+
+def quartiles(ratios: Sequence[float]) -> list[float]:
+    """Return the three quartiles, of which the second is the median."""
+    return [round(quartile, 3) for quartile in quantiles(ratios, n=4)]
 
 
 def medians(rounds: Sequence[Round]) -> dict[str, float]:

@@ -6,8 +6,10 @@ from io import StringIO
 import pytest
 
 from bench import drops, processes, side
-from bench.cases import CASES
+from bench.cases import CASES, Limits
 from bench.drop_process import Usage
+from bench.result import Result
+from bench.side import Round
 
 CASE = next(case for case in CASES if case.accepted == 25)
 
@@ -42,3 +44,15 @@ def test_an_import_of_which_nothing_was_counted_is_a_fault() -> None:
         "csv 100: no calls of s3 were counted",
         "csv 100: no calls of sqs were counted",
     ]
+
+
+def test_a_result_tells_its_spread_and_its_ratio_to_the_parsing_of_the_body() -> None:
+    ours = [Round(cpu_ms=cpu, wall_ms=10, loads_ms=2) for cpu in (2.0, 6.0, 4.0)]
+    idiom = [Round(cpu_ms=8, wall_ms=20) for _ in ours]
+
+    told = Result("validation", Limits(loads=2), ours, idiom).told()
+
+    assert told["cpu_quartiles"] == [0.25, 0.5, 0.75]
+    assert told["wall_quartiles"] == [0.5, 0.5, 0.5]
+    assert (told["cpu_ratio"], told["wall_ratio"], told["loads_ratio"]) == (0.5, 0.5, 2.0)
+    assert told["holds"]
