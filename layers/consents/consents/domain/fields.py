@@ -92,9 +92,9 @@ def _national_lengths(country_code: str) -> frozenset[int]:
 def rfc3339(text: str, info: ValidationInfo[Any]) -> datetime:
     """Return the instant that a text in the form of RFC 3339 names, if it names one.
 
-    `info.context["now"]` is the receipt.
+    `info.context` is the instant of the receipt.
     """
-    return _instant(text.upper(), info.context["now"])
+    return _instant(text, info.context)
 
 
 def iso8601(value: object, info: ValidationInfo[Any]) -> datetime:
@@ -105,20 +105,27 @@ def iso8601(value: object, info: ValidationInfo[Any]) -> datetime:
     """
     if not isinstance(value, str) or len(value) > _MAX_DATE_LENGTH:
         raise ValueError("not a text of a date's length")
-    text = value.upper()  # T and Z may be in lower case
-    if not _ISO8601.fullmatch(text):
+    if not _ISO8601.fullmatch(value.upper()):  # T and Z may be in lower case
         raise ValueError("not a date and time with a zone")
-    return _instant(text, info.context["now"])
+    return _instant(value, info.context)
 
 
 def _instant(text: str, now: datetime) -> datetime:
     try:
-        at = _leap_second(text) if text[16:19] == ":60" else _in_utc(text)
-    except OverflowError:  # the first and the last day that a datetime can hold
-        raise ValueError("not a date that can be told in UTC") from None
+        at = _in_utc(text)
+    except (ValueError, OverflowError):
+        at = _rare_instant(text.upper())
     if at > now and at > now + CLOCK_SKEW:
         raise PydanticCustomError(IN_THE_FUTURE, "in the future")
     return at
+
+
+def _rare_instant(text: str) -> datetime:
+    """Return an instant that was written with a small `t` or `z`, or with a second 60."""
+    try:
+        return _leap_second(text) if text[16:19] == ":60" else _in_utc(text)
+    except OverflowError:  # the first and the last day that a datetime can hold
+        raise ValueError("not a date that can be told in UTC") from None
 
 
 def _in_utc(text: str) -> datetime:

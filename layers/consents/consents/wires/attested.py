@@ -166,7 +166,7 @@ def phone_number_ids(records: Iterable[Any]) -> set[str]:
 def read(record: Any, reading: Reading) -> ConsentRecord | Rejected:
     """Return a consent record, or all the faults of what was sent."""
     try:
-        read = _rules(record)(record, context={"now": reading.now})
+        read = _rules(record)(record, context=reading.now)
     except ValidationError as error:
         return Rejected("VALIDATION_FAILED", _faults(error, record, reading))
     phone_number_id = read["phone_number_id"].lower()
@@ -179,15 +179,17 @@ def read(record: Any, reading: Reading) -> ConsentRecord | Rejected:
     evidence["agreement_text_hash"] = text_hash(text)
     if None in evidence.values():
         evidence = {name: value for name, value in evidence.items() if value is not None}
-    return ConsentRecord(
-        wire=Wire.ATTESTED,
-        sender=sender,
-        contact=read["contact_number"],
-        status=Status.OPT_IN if read["opted_in"] else Status.OPT_OUT,
-        dated_at=dated_at,
-        evidence=evidence,
-        phone_number_id=phone_number_id,
-        agreement_text=text,
+    status = Status.OPT_IN if read["opted_in"] else Status.OPT_OUT
+    return ConsentRecord(  # in its own order: by name it would take as long again
+        Wire.ATTESTED,
+        sender,
+        read["contact_number"],
+        status,
+        dated_at,
+        evidence,
+        phone_number_id,
+        None,  # no correlation id on this wire
+        text,
     )
 
 

@@ -128,7 +128,7 @@ def read_batch(items: Iterable[Any], now: datetime) -> list[ConsentRecord | Reje
 def read(item: Any, now: datetime) -> ConsentRecord | Rejected:
     """Return a consent record, or all the faults of what was sent; `now` is the receipt."""
     try:
-        sent = _rules().validate_python(item, context={"now": now})
+        sent = _rules().validate_python(item, context=now)
     except ValidationError as error:
         return Rejected(str(INVALID_ITEM), tuple(_faults(error)))
     date = sent.get("date_of_consent")
