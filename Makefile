@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install run invoke test lint check checkov bench bench-drops format lock docs
+.PHONY: help install run invoke test lint check checkov bench bench-curves bench-drops format lock docs
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
@@ -26,6 +26,7 @@ help:
 	@echo "make checkov          checkov on the template; downloads it the first time"
 	@echo "make check            all three"
 	@echo "make bench            measure speed beside the plain idiom; takes about ten minutes"
+	@echo "make bench-curves     measure against records, contacts and callers; redraws docs/scaling.svg"
 	@echo "make format           put the code into the one layout"
 	@echo "make bench-drops      import files of 10,000 to a million rows into the local engine (ROWS='10000 20000')"
 	@echo "make lock             lock the dependencies, and export those of the layer"
@@ -72,6 +73,10 @@ $(CHECKOV)/bin/checkov: | install
 
 bench: install
 	@$(VENV)/python -m bench
+
+bench-curves: install
+	@$(VENV)/python -m bench.scaling
+	@$(VENV)/python -m bench.growth
 
 format: install
 	$(VENV)/ruff format
