@@ -11,8 +11,11 @@ import pytest
 from consents.aws import wiring
 from consents.aws.dynamodb import CALLS_AT_A_TIME
 from consents.aws.ledger import STATEMENTS_PER_CALL
+from consents.domain import fields
+from pydantic import TypeAdapter
 
-from bench import bodies
+from bench import bodies, processes
+from bench.cases import CASES
 from tests.integration.callers import BULK, BULK_CONSENTS, all_stored, headers
 from tests.integration.conftest import BreakCall, Invoke, NewTenant, Tenant
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MIB = 2**20
+WIDEST = "\U0001f4dd"
+"""A character of four bytes, the most that UTF-8 has."""
+
 BESIDE_RECORDS = 4
 """A claim, a draw of two writes at most, and the kept answer; the caller is known already."""
 
@@ -66,6 +72,26 @@ def test_a_call_makes_one_ledger_call_for_25_records_and_four_others_at_most(
     assert len(calls) <= ceil(count / STATEMENTS_PER_CALL) + BESIDE_RECORDS
 
 
+@pytest.mark.parametrize(
+    ("first_calls", "case"),
+    [
+        # The secret, the credential, the organization, its senders, the agreement texts.
+        pytest.param(5, "1000 records, 0 % bad", id="attested"),
+        # The secret, the credential, the organization.
+        pytest.param(3, "form of 1000 items, 0 % bad", id="bulk-consents"),
+    ],
+)
+def test_the_first_call_of_a_process_makes_a_few_calls_more(first_calls: int, case: str) -> None:
+    most = next(each.limits.calls for each in CASES if each.name == case)
+    assert most is not None
+
+    with processes.stub() as endpoint, processes.side("bench.ours", endpoint) as running:
+        first, second = running.round(case, "first"), running.round(case, "second")
+
+    assert second.calls <= most
+    assert first.calls - second.calls == first_calls
+
+
 def test_of_1000_records_no_more_than_eight_calls_wait_for_each_other(
     invoke: Invoke, tenant: Tenant, calls: list[str], break_call: BreakCall
 ) -> None:
@@ -93,12 +119,40 @@ def test_a_record_is_sent_in_little_more_bytes_than_it_has(
 
 
 @pytest.mark.parametrize("event", [BULK, BULK_CONSENTS])
-def test_a_record_costs_one_write_unit(
+def test_a_record_of_usual_texts_costs_one_write_unit(
     invoke: Invoke, tenant: Tenant, dynamodb: "DynamoDBClient", event: str
 ) -> None:
     invoke(event, headers(tenant, event), body=body_of(event, 100))
 
-    assert max(size(item) for item in all_stored(dynamodb, tenant.org_id)) <= 1024
+    assert max(write_units(item) for item in all_stored(dynamodb, tenant.org_id)) == 1
+
+
+def test_a_record_at_the_limits_of_its_fields_costs_13_write_units(
+    invoke: Invoke, tenant: Tenant, dynamodb: "DynamoDBClient"
+) -> None:
+    (record,) = bodies.records(1, 0, "limits")
+    record["evidence"] |= {
+        "captured_at": "2026-04-26T12:00:00.".ljust(longest(fields.CapturedAt) - 6, "0") + "+00:00",
+        "ip_address": "0000:" * 6 + "255.255.255.255",
+        "user_agent": WIDEST * longest(fields.UserAgent),
+        "form_url": "http://a/".ljust(longest(fields.FormUrl), WIDEST),
+    }
+    assert len(record["evidence"]["ip_address"]) == longest(fields.IpAddress)
+    body = json.dumps({"records": [record]})
+    assert invoke(BULK, headers(tenant, BULK), body=body).json["accepted"] == 1
+
+    assert max(write_units(item) for item in all_stored(dynamodb, tenant.org_id)) == 13
+
+
+def longest(field: Any) -> int:
+    """Return the most characters that a field may have."""
+    limit: int = TypeAdapter(field).json_schema()["maxLength"]
+    return limit
+
+
+def write_units(item: dict[str, Any]) -> int:
+    """Return what DynamoDB charges for writing an item: a unit for each begun KB."""
+    return ceil(size(item) / 1024)
 
 
 def size(item: dict[str, Any]) -> int:
@@ -115,25 +169,56 @@ def _size(value: dict[str, Any]) -> int:
     return len(value["S"].encode())
 
 
+ORDINARY = body_of(BULK, 1000)
+LONG_TEXTS = bodies.long_texts("costs")
+ONE_TEXT = json.dumps({"records": ["x" * (8 * MIB - 20)]})
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(body_of(BULK, 1000), id="1000 records"),
-        pytest.param(bodies.long_texts("costs"), id="2 KB in every field"),
-        pytest.param(bodies.nested_deep("costs"), id="8 MiB of one array in another"),
-        pytest.param(json.dumps({"records": ["x" * (8 * MIB - 20)]}), id="one text of 8 MiB"),
+        pytest.param(ORDINARY, id="1000 records"),
+        pytest.param(LONG_TEXTS, id="2 KB in every field"),
+        pytest.param(ONE_TEXT, id="one text of 8 MiB"),
     ],
 )
-def test_a_call_takes_at_most_16_times_the_memory_of_its_body(
+def test_records_take_at_most_16_times_the_memory_of_their_body(
     invoke: Invoke, tenant: Tenant, body: str
 ) -> None:
     # Of these, 13 are what orjson sets aside for a body of one text, before it knows how many.
+    assert peak_memory(invoke, tenant, BULK, body) <= 16 * len(body)
+
+
+def empty(value: str) -> str:
+    """Return a JSON array of as many empty values as fit into a body."""
+    return f"[{','.join([value] * (8 * MIB // 3 - 8))}]"
+
+
+@pytest.mark.parametrize(
+    ("event", "body"),
+    [
+        pytest.param(BULK, bodies.nested_in_records("costs"), id="arrays in records"),
+        pytest.param(BULK, bodies.nested_deep("costs"), id="one array in another"),
+        pytest.param(BULK, f'{{"records":{empty("{}")}}}', id="empty records"),
+        pytest.param(BULK_CONSENTS, f"Items={empty('[]')}", id="a form of empty arrays"),
+    ],
+)
+def test_no_body_takes_a_third_of_the_memory_of_its_function(
+    invoke: Invoke, tenant: Tenant, template: dict[str, Any], event: str, body: str
+) -> None:
+    given = template["Globals"]["Function"]["MemorySize"] * MIB
+
+    assert len(body) > 7 * MIB
+    assert peak_memory(invoke, tenant, event, body) <= given / 3
+
+
+def peak_memory(invoke: Invoke, tenant: Tenant, event: str, body: str) -> int:
+    """Return the most bytes that a call has held at a time, beside what was held before."""
     tracemalloc.start()
     try:
-        answer = invoke(BULK, headers(tenant, BULK), body=body)
+        answer = invoke(event, headers(tenant, event), body=body)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-
-    assert answer.status in {200, 400}
-    assert peak <= 16 * len(body)
+    assert answer.status in {200, 400, 422}
+    return peak
