@@ -89,14 +89,6 @@ def _national_lengths(country_code: str) -> frozenset[int]:
     return frozenset(plan.possible_length) if plan else frozenset()
 
 
-def rfc3339(text: str, info: ValidationInfo[Any]) -> datetime:
-    """Return the instant that a text in the form of RFC 3339 names, if it names one.
-
-    `info.context` is the instant of the receipt.
-    """
-    return _instant(text, info.context)
-
-
 def iso8601(value: object, info: ValidationInfo[Any]) -> datetime:
     """Return the instant that an ISO 8601 date and time with a zone names.
 
@@ -107,14 +99,21 @@ def iso8601(value: object, info: ValidationInfo[Any]) -> datetime:
         raise ValueError("not a text of a date's length")
     if not _ISO8601.fullmatch(value.upper()):  # T and Z may be in lower case
         raise ValueError("not a date and time with a zone")
-    return _instant(value, info.context)
+    return instant(value, info)
 
 
-def _instant(text: str, now: datetime) -> datetime:
+def instant(text: str, info: ValidationInfo[Any]) -> datetime:
+    """Return the instant that a text in the form of a date and time names, if it names one.
+
+    `info.context` is the instant of the receipt.
+    """
     try:
-        at = _in_utc(text)
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not UTC:
+            at = at.astimezone(UTC)
     except (ValueError, OverflowError):
         at = _rare_instant(text.upper())
+    now = info.context
     if at > now and at > now + CLOCK_SKEW:
         raise PydanticCustomError(IN_THE_FUTURE, "in the future")
     return at
@@ -123,19 +122,17 @@ def _instant(text: str, now: datetime) -> datetime:
 def _rare_instant(text: str) -> datetime:
     """Return an instant that was written with a small `t` or `z`, or with a second 60."""
     try:
-        return _leap_second(text) if text[16:19] == ":60" else _in_utc(text)
+        if text[16:19] == ":60":
+            return _leap_second(text)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except OverflowError:  # the first and the last day that a datetime can hold
         raise ValueError("not a date that can be told in UTC") from None
 
 
-def _in_utc(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo is UTC else at.astimezone(UTC)
-
-
 def _leap_second(text: str) -> datetime:
     """Return the instant after a second 60, which only ends June or December (RFC 3339, 5.7)."""
-    before = _in_utc(text[:17] + "59" + text[19:]).replace(microsecond=0)
+    last = datetime.fromisoformat(text[:17] + "59" + text[19:])
+    before = last.astimezone(UTC).replace(microsecond=0)
     if (before.month, before.day, before.hour, before.minute) not in _LAST_MINUTES:
         raise ValueError("not a leap second")
     return before + timedelta(seconds=1)
@@ -205,7 +202,7 @@ CapturedAt = Annotated[
     str,
     Strict(),
     Field(max_length=_MAX_DATE_LENGTH, pattern=_RFC3339),
-    AfterValidator(rfc3339),  # from here on a datetime
+    AfterValidator(instant),  # from here on a datetime
 ]
 IpAddress = Annotated[str, Strict(), Field(max_length=45), AfterValidator(ip_text)]
 UserAgent = Annotated[str, Strict(), Field(min_length=1, max_length=1024)]

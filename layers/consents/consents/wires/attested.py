@@ -177,7 +177,7 @@ def read(record: Any, reading: Reading) -> ConsentRecord | Rejected:
     dated_at, evidence["captured_at"] = evidence["captured_at"], record["evidence"]["captured_at"]
     text = evidence.pop("agreement_text")
     evidence["agreement_text_hash"] = text_hash(text)
-    if None in evidence.values():
+    if evidence["consent_method"] != "checkbox":  # what a browser tells may be null
         evidence = {name: value for name, value in evidence.items() if value is not None}
     status = Status.OPT_IN if read["opted_in"] else Status.OPT_OUT
     return ConsentRecord(  # in its own order: by name it would take as long again
