@@ -19,10 +19,11 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from consents import imports
 from consents.aws import import_wiring, wiring
 from consents.aws.files import PIECE, gunzipped
 from consents.aws.progress import Progress
-from consents.domain.drop import Drop, drop_of
+from consents.domain.drop import Counts, Drop, drop_of
 from consents.domain.errors import Unavailable
 from consents.domain.record import Receipt, Wire
 from consents.wires.imports import describe
@@ -977,6 +978,55 @@ def test_a_file_that_cannot_be_planned_is_given_up_and_fails(
     assert run("plan_import", sqs_event(created(drop))) == []  # no later plan changes it
     assert drops.reason(drop) == "the file could not be read to its end"
     assert parts_of(drops) == []
+
+
+def test_a_part_that_is_under_way_when_its_import_ends_is_not_counted(
+    drops: Drops, tenant: Tenant
+) -> None:
+    progress = import_wiring.progress()
+    drop = drops.put(tenant.org_id, "bulk-consents/a.jsonl", b"")
+    import_id = progress.begin(drop, NOW).drop.import_id
+    counts = Counts(1, 2, {"30646": 3})
+    assert [progress.add(import_id, 1, counts) for _ in range(2)] == [True, False]
+    progress.keep_reported(import_id)
+    assert not progress.get(import_id).is_reported  # it has not ended
+    ended = progress.end(import_id, "failed", "given up", NOW)
+
+    with ThreadPoolExecutor(8) as threads:
+        added = list(threads.map(lambda part: progress.add(import_id, part, counts), range(2, 10)))
+    assert added == [False] * 8
+    assert progress.get(import_id) == ended
+    assert (ended.counts, list(progress.refused_parts(import_id))) == (counts, [1])
+    assert not progress.is_done(import_id, 2)
+    for pieces in (2, 1):
+        progress.keep_joined(import_id, pieces)
+    assert progress.get(import_id).pieces_joined == 2
+
+
+def test_a_report_in_pieces_goes_on_where_a_store_that_refuses_has_stopped_it(
+    drops: Drops, tenant: Tenant, break_s3: BreakCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "PARTS_PER_PIECE", 2)
+    drop = drops.put(tenant.org_id, "bulk-consents/a.jsonl", (jsonl_of([7]) + TOO_LONG) * 4)
+    drops.plan()
+    *others, last = parts_of(drops)
+    for part in others:
+        assert run("import_part", sqs_event(part)) == []
+    written: list[str] = []
+
+    def refuse_the_fourth(params: Mapping[str, Any], **told: Any) -> Any:
+        if "/rejected/" in params["url"]:
+            return None
+        written.append(params["url"].rpartition("/")[2])
+        return refusal(503, "SlowDown")(**told) if len(written) == 4 else None
+
+    break_s3("PutObject", refuse_the_fourth)
+    assert run("import_part", sqs_event(last)) == ["m0"]
+    assert run("import_part", sqs_event(last)) == []
+    pieces = [f"{number:08}.jsonl" for number in (1, 2, 3, 4)]
+    assert written == [*pieces, pieces[3], "rejected.jsonl", "summary.json"]
+    assert drops.totals(drop) == ("completed", 0, 0, 8)
+    assert [told["row"] for told in drops.rejected(drop)] == list(range(1, 9))
 
 
 def test_the_published_event_of_a_file_that_was_given_up_fails_its_import(drops: Drops) -> None:

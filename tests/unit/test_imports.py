@@ -345,25 +345,21 @@ def test_a_process_killed_at_any_point_changes_nothing(
         assert world.end_state == undisturbed.end_state, f"killed at {point}"
 
 
-@pytest.fixture
-def pieces_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a report be joined from the refused rows of two parts at a time."""
-    monkeypatch.setattr(consents.imports, "PARTS_PER_PIECE", 2)
-
-
 def test_a_report_of_many_parts_is_joined_in_pieces_and_is_the_same(
-    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     at_once = imported(LONG_FILE)
-    request.getfixturevalue("pieces_of_two")
+    monkeypatch.setattr(consents.imports, "PARTS_PER_PIECE", 2)
     in_pieces = imported(LONG_FILE)
 
     assert in_pieces.end_state == at_once.end_state
     assert any("/report/" in key for key in in_pieces.objects.keys() - at_once.objects.keys())
 
 
-@pytest.mark.usefixtures("pieces_of_two")
-def test_a_process_killed_between_pieces_of_a_report_leaves_the_rest_to_the_next() -> None:
+def test_a_process_killed_between_pieces_of_a_report_leaves_the_rest_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consents.imports, "PARTS_PER_PIECE", 2)
     test_a_process_killed_at_any_point_changes_nothing(*FILES["plain"])
     world = world_of(LONG_FILE)
     joined: list[str] = []
@@ -375,7 +371,7 @@ def test_a_process_killed_between_pieces_of_a_report_leaves_the_rest_to_the_next
         if len(joined) == 2:
             world.happens[world.ticks + 2] = killed  # once it is kept that it is joined
 
-    world.join = kill_after_two  # type: ignore[method-assign]
+    monkeypatch.setattr(world, "join", kill_after_two)
     world.run()
     assert len(joined) == len(set(joined)) > 3
     assert world.end_state == imported(LONG_FILE).end_state
@@ -439,7 +435,9 @@ def test_a_part_that_comes_after_an_import_failed_does_not_report_it_again() -> 
     assert world.held == {}
 
 
-def test_a_part_that_is_under_way_when_its_import_fails_is_in_no_count_and_no_report() -> None:
+def test_a_part_that_is_under_way_when_its_import_fails_is_in_no_count_and_no_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = world_of(jsonl(7) + TOO_LONG)
     world.deliver(world.queue.popleft())
     first, second = world.queue
@@ -451,7 +449,7 @@ def test_a_part_that_is_under_way_when_its_import_fails_is_in_no_count_and_no_re
         return add(import_id, part, counts)
 
     world.deliver(first)
-    world.add = fail_before  # type: ignore[method-assign]
+    monkeypatch.setattr(world, "add", fail_before)
     assert isinstance(second, tuple)
     worker = Worker(world, world, world, world.senders)
     assert worker.import_part(*second, NOW, lambda: 60.0) is None
