@@ -1,5 +1,5 @@
-# `make run` starts the local stack, `make test` runs every test, `make lint` checks all else, `make check` both.
-# Each prepares .venv first, with uv, which is put into .tools where it is not on PATH.
+# `make run` starts the local stack, `make test` runs every test, `make check` runs everything that CI runs.
+# Each target first prepares .venv with uv, which is installed into .tools if it is not on PATH.
 
 PORT = 4566
 
@@ -16,21 +16,22 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install run invoke test lint check checkov bench bench-curves bench-drops format lock docs
+.PHONY: help install run invoke test unit lint check checkov bench bench-curves bench-drops format lock docs
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
-	@echo "make invoke FUNCTION=... EVENT=...  run an event through a function, while the stack runs"
+	@echo "make invoke FUNCTION=... EVENT=...  run an event through a function; needs the running stack"
 	@echo "make test             run every test"
+	@echo "make unit             run the unit tests"
 	@echo "make lint             format, lint, types, import contracts, template, lock"
 	@echo "make checkov          checkov on the template; downloads it the first time"
-	@echo "make check            all three"
-	@echo "make bench            measure speed beside the plain idiom; takes about ten minutes"
-	@echo "make bench-curves     measure against records, contacts and callers; redraws docs/scaling.svg"
-	@echo "make format           put the code into the one layout"
+	@echo "make check            lint, checkov and test, as CI does"
+	@echo "make bench            compare speed with a plain implementation; takes about ten minutes"
+	@echo "make bench-curves     measure how time grows with records, contacts and callers; redraws docs/design/scaling.svg"
+	@echo "make format           format the code"
 	@echo "make bench-drops      import files of 10,000 to a million rows into the local engine (ROWS='10000 20000')"
-	@echo "make lock             lock the dependencies, and export those of the layer"
-	@echo "make docs             render docs/api.html from docs/openapi.yaml; needs npx"
+	@echo "make lock             lock the dependencies, and export the layer's requirements"
+	@echo "make docs             build the site of docs/ into site/; needs npm"
 	@echo "make install          prepare .venv, with the consents command in it"
 
 install: $(OWN_UV)
@@ -38,7 +39,7 @@ install: $(OWN_UV)
 	@$(UV) sync --frozen --quiet
 
 .tools/bin/uv:
-	@echo "uv is not on PATH: putting one into .tools"
+	@echo "uv is not on PATH: installing it into .tools"
 	@rm -rf .tools && mkdir .tools
 	@{ python3 -m venv .tools && PIP_USER=0 .tools/bin/python -m pip install 'uv>=0.13'; } \
 		>.tools/log 2>&1 </dev/null || { echo "$(NO_UV)" >&2; exit 1; }
@@ -50,7 +51,10 @@ invoke: install
 	@$(VENV)/consents local invoke $(FUNCTION) $(EVENT)
 
 test: install
-	@$(VENV)/python -m pytest
+	@$(VENV)/python -m pytest -n 2 --dist loadgroup
+
+unit: install
+	@$(VENV)/python -m pytest -n 2 -p no:schemathesis -p no:anyio tests/unit
 
 lint: install
 	$(VENV)/ruff format --check
@@ -63,11 +67,12 @@ lint: install
 check: lint checkov test
 
 checkov: $(CHECKOV)/bin/checkov
+	$(VENV)/python -m tests.template.expansion >.tools/template.json
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml
 
-# It wants a boto3 of its own, which the lock cannot hold beside ours: the day pins what it brings along.
+# checkov needs another boto3 than the lock has, so it has a separate environment; the date pins its dependencies.
 $(CHECKOV)/bin/checkov: | install
-	@echo "putting checkov into .tools"
+	@echo "installing checkov into .tools"
 	@UV_TOOL_DIR=$(CHECKOV) UV_TOOL_BIN_DIR=$(CHECKOV)/bin $(UV) tool install --quiet --exclude-newer 2026-11-23 \
 		--python $(VENV)/python checkov==3.3.30
 
@@ -89,7 +94,7 @@ lock: $(OWN_UV)
 	$(UV) lock
 	$(UV) $(EXPORT) --output-file $(REQUIREMENTS) >/dev/null
 
-# The last line tells what it was rendered from: a test compares.
-docs:
-	REDOCLY_TELEMETRY=off npx --yes @redocly/cli@2.77.0 build-docs docs/openapi.yaml --inlineBundle --output docs/api.html
-	@python3 -c 'from hashlib import sha256; print("<!--", sha256(open("docs/openapi.yaml", "rb").read()).hexdigest(), "-->")' >>docs/api.html
+# The CLI reference, and the site; its generator is installed outside .venv.
+docs: install
+	@$(VENV)/typer consents_cli.__main__ utils docs --name consents --output docs/reference/cli.md
+	@UV_PROJECT_ENVIRONMENT=.tools/docs/venv $(UV) run --frozen --quiet --only-group docs python docs/.site/build.py

@@ -1,6 +1,6 @@
-"""`make bench`: our entry points beside the plain idiom, against a stub that answers in 5 ms.
+"""`make bench`: compare our handlers with the plain idiom, on a stub that responds in 5 ms.
 
-Prints a table, writes `bench/results.json`, and ends with 1 if a limit does not hold.
+Prints a table, writes `bench/results.json`, and exits with 1 if a limit does not hold.
 """
 
 import json
@@ -41,19 +41,19 @@ def _measured(case: Case, ours: Running, idiom: Running) -> Result:
         seed = next(seeds)
         pairs.append((ours.round(case.name, seed), idiom.round(case.name, seed)))
     result = Result(case.name, case.limits, *zip(*pairs[WARM_UP:], strict=True))
-    _check_answers(case, result)
+    _check_responses(case, result)
     return result
 
 
-def _check_answers(case: Case, result: Result) -> None:
-    """Raise where a side answered otherwise than it must, in any round."""
+def _check_responses(case: Case, result: Result) -> None:
+    """Raise if a side returned an unexpected response in any round."""
     idiom = (case.status, case.accepted)
     if case.idiom_status is not None:
         idiom = (case.idiom_status, None)
     for rounds, must in ((result.ours, (case.status, case.accepted)), (result.idiom, idiom)):
-        told = {(each.status, each.accepted) for each in rounds}
-        if told != {must}:
-            raise AssertionError(f"{case.name}: answered {told}, not {must}")
+        returned = {(each.status, each.accepted) for each in rounds}
+        if returned != {must}:
+            raise AssertionError(f"{case.name}: returned {returned}, expected {must}")
 
 
 def row(result: Result) -> list[str]:
@@ -70,10 +70,10 @@ def row(result: Result) -> list[str]:
 
 
 def notes() -> Iterator[str]:
-    """Tell which cases the sides answer differently, so that they do not do the same work."""
+    """Return the cases in which the responses, and so the work, of the sides differ."""
     for case in CASES:
         if case.idiom_status is not None:
-            yield f"{case.name}: ours answers {case.status}, the idiom {case.idiom_status}"
+            yield f"{case.name}: ours returns {case.status}, the idiom {case.idiom_status}"
 
 
 def _with_spread(ratios: Sequence[float]) -> str:
@@ -91,7 +91,7 @@ def main() -> int:
         print(f"{'holds' if result.holds else 'FAILS'}  {result.case}", flush=True)
         results.append(result)
         table.add_row(*row(result))
-    RESULTS.write_text(json.dumps([result.told() for result in results], indent=2) + "\n")
+    RESULTS.write_text(json.dumps([result.as_json() for result in results], indent=2) + "\n")
     console.print(table)
     failed = sum(not result.holds for result in results)
     print(f"{failed} of {len(results)} cases miss their target" if failed else "all targets hold")

@@ -1,4 +1,4 @@
-"""The bodies of the cases: made anew for each round, so that nothing remembers the last one."""
+"""The bodies of the cases: made for each round, so that no cache holds the last one."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ _SPOILED_ITEM: tuple[tuple[str, Any], ...] = (
 
 
 def records(count: int, bad_percent: int, seed: str) -> list[dict[str, Any]]:
-    """Return records of the attested wire, of which so many have one bad field."""
+    """Return records of the attested wire; some have one bad field."""
     random = Random(seed)
     made = [_record(random) for _ in range(count)]
     for number, index in enumerate(bad(count, bad_percent)):
@@ -58,7 +58,7 @@ def records(count: int, bad_percent: int, seed: str) -> list[dict[str, Any]]:
 
 
 def items(count: int, bad_percent: int, seed: str) -> list[dict[str, Any]]:
-    """Return items of the bulk-consents wire, of which so many have one bad field."""
+    """Return items of the bulk-consents wire; some have one bad field."""
     random = Random(seed)
     made = [_item(random) for _ in range(count)]
     for number, index in enumerate(bad(count, bad_percent)):
@@ -71,8 +71,8 @@ def bad(count: int, bad_percent: int) -> range:
     return range(0, count, 100 // bad_percent) if bad_percent else range(0)
 
 
-def pages_apart(count: int, seed: str) -> list[dict[str, Any]]:
-    """Return good records, each with a form URL of its own."""
+def different_pages(count: int, seed: str) -> list[dict[str, Any]]:
+    """Return good records, each with a different form URL."""
     random = Random(f"{seed}/pages")
     made = records(count, 0, seed)
     for record in made:
@@ -91,13 +91,13 @@ def form(made: list[Any]) -> str:
 
 
 def every_field_wrong(seed: str) -> str:
-    """Return 1000 records in which no field keeps its rule."""
+    """Return 1000 records in which every field is invalid."""
     random = Random(seed)
     return batch([_wrong(random) for _ in range(1000)])
 
 
 def long_texts(seed: str) -> str:
-    """Return as many records with 2 KB in every field as fit into a body."""
+    """Return records with 2 KB in every field, as many as fit into a body."""
     random = Random(seed)
     return batch([_long(random) for _ in range(440)])
 
@@ -117,7 +117,7 @@ def nested_deep(_seed: str) -> str:
 
 
 def long_numbers(seed: str) -> str:
-    """Return records whose contact is a text of a plus and 9,999 digits, as many as fit."""
+    """Return records whose contact is a plus and 9,999 digits, as many as fit."""
     made = records(780, 0, seed)
     for number, record in enumerate(made):
         record["contact_number"] = f"+1{number:04}".ljust(10_000, "5")

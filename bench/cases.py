@@ -1,4 +1,4 @@
-"""The cases of the bench, and what must hold for each."""
+"""The cases of the bench, and the limits of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,23 +8,22 @@ from typing import Any
 from bench import bodies
 
 SIZES = (1, 10, 25, 50, 100, 250, 500, 1000)
-"""Records a call, along the scaling curve."""
+"""Records per request on the scaling curve."""
 
 CALLS_BESIDE_RECORDS = 4
-"""A claim, a draw on the bucket of at most two writes, and the answer that is kept."""
+"""A claim, at most two writes to the token bucket, and the stored response."""
 
 ORG, LIMITED_ORG = "org_bench", "org_limited"
-"""The first may send what it likes, the other 1000 records a minute."""
+"""The first has no effective rate limit, the other 1000 records per minute."""
 
 type Make = Callable[[str], str]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a case may take: ratios to the plain idiom, and calls. None: not limited.
+    """The maxima of a case: ratios to the plain idiom, and calls. None: no limit.
 
-    `loads` limits the reading of the records alone, from what was parsed to the fault or the record
-    that will be stored, in times of `orjson.loads` of the same body.
+    `loads` limits the validation of parsed records, as a multiple of `orjson.loads` of the body.
     """
 
     cpu: float | None = None
@@ -35,7 +34,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of call. Both sides get the same body in the same round."""
+    """One kind of request. Both sides get the same body in the same round."""
 
     name: str
     route: str
@@ -43,13 +42,13 @@ class Case:
     limits: Limits
     status: int
     accepted: int | None
-    """How many records either side must accept, where it must answer alike."""
+    """How many records both sides must accept; None if it is not checked."""
     idiom_status: int | None = None
-    """What the plain idiom must answer, where that is another status."""
+    """The status that the plain idiom must return, if it differs."""
     org: str = ORG
     keyed: bool = True
     repeats: bool = False
-    """Whether the call that is measured comes right after the same call."""
+    """Whether the measured request repeats one that was just sent."""
     validation_only: bool = False
 
     def body(self, seed: str) -> str:
@@ -57,7 +56,7 @@ class Case:
         return self.make(f"{self.name}/{seed}")
 
     def event(self, seed: str, authorization: str) -> dict[str, Any]:
-        """Return the API Gateway event of a round, with an idempotency key of its own."""
+        """Return the API Gateway event of a round, with a new idempotency key."""
         resource, content_type = ROUTES[self.route]
         headers = {
             "Accept": "*/*",
@@ -113,8 +112,8 @@ def _records(count: int, percent: int) -> Make:
     return lambda seed: bodies.batch(bodies.records(count, percent, seed))
 
 
-def _pages_apart(count: int) -> Make:
-    return lambda seed: bodies.batch(bodies.pages_apart(count, seed))
+def _different_pages(count: int) -> Make:
+    return lambda seed: bodies.batch(bodies.different_pages(count, seed))
 
 
 def _items(count: int, percent: int) -> Make:
@@ -135,7 +134,7 @@ def _batch(count: int, percent: int, limits: Limits, **others: Any) -> Case:
 
 
 def batch_of(count: int) -> Case:
-    """Return a call of good records, for the scaling curve."""
+    """Return a request of good records, for the scaling curve."""
     return _batch(count, 0, _NO_SLOWER)
 
 
@@ -170,15 +169,15 @@ CASES = (
     _batch(1000, 5, _FULL),
     _batch(1000, 100, _NO_SLOWER),
     replace(
-        _batch(1000, 0, _FULL), name="1000 records, a URL of its own each", make=_pages_apart(1000)
+        _batch(1000, 0, _FULL), name="1000 records with different URLs", make=_different_pages(1000)
     ),
     *(_batch(count, bad, Limits()) for count in (25, 100) for bad in (0, 5, 100)),
-    *(_batch(1, bad, Limits()) for bad in (0, 100)),  # what five calls take, on either side
+    *(_batch(1, bad, Limits()) for bad in (0, 100)),  # the time of five calls, on either side
     replace(
         _batch(1000, 0, _NO_SLOWER),
         name="replay of 1000 records",
         repeats=True,
-        limits=Limits(calls=2),  # the idiom repeats an answer before it knows who asks
+        limits=Limits(calls=2),  # the idiom replays a response before it authenticates the caller
     ),
     replace(
         _batch(1000, 0, _NO_SLOWER),
@@ -199,7 +198,7 @@ CASES = (
     _hostile("8 MiB of arrays in arrays", bodies.nested_deep, status=400, idiom_status=502),
     _hostile("numbers of 10,000 characters", bodies.long_numbers),
     _validation("1000 records, none bad", _records(1000, 0), Limits(loads=4)),
-    _validation("1000 records, a URL of its own each", _pages_apart(1000), Limits(loads=4)),
+    _validation("1000 records with different URLs", _different_pages(1000), Limits(loads=4)),
     _validation("1000 records, 5 % bad", _records(1000, 5), Limits(loads=5)),
     _validation("1000 records, all bad", _records(1000, 100), Limits(loads=10)),
     _validation(

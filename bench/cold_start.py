@@ -1,7 +1,7 @@
-"""Cold starts: whole processes that import a function as it was built, and answer once.
+"""Cold starts: processes that import a built function and handle one event.
 
-`sam build` makes functions and layer as they deploy; the idiom is compiled the same way, and takes
-its libraries from the same layer. What the runtime has itself stands behind both, as on Lambda.
+`sam build` builds functions and layer as they are deployed. The idiom is compiled the same way and
+uses the same layer. The packages of the runtime come last on both paths, as on Lambda.
 """
 
 import json
@@ -37,11 +37,11 @@ RUNTIME = (
     "six.py",
     "urllib3",
 )
-"""What the Lambda runtime has, and the layer therefore has not; compiled, as it is there."""
+"""Packages of the Lambda runtime, which the layer therefore omits."""
 
 API = ("CaptureConsents", "CreateBulkConsents", "CaptureConsent", "NotFound")
 FILES = ("CreateImport", "GetImport", "ListImports", "PlanImport", "ImportPart", "FailImport")
-"""These have clients that the idiom has not: they are shown beside it, and not held against it."""
+"""These have clients that the idiom lacks: they are compared, but have no limit."""
 _HALF = Limits(cpu=0.5)
 
 PROCESS = """
@@ -51,21 +51,21 @@ sys.stdout = open(os.devnull, "w")
 handler = __import__(module, fromlist=["handler"]).handler
 if event:
     from bench.context import Context
-    answer = handler(json.loads(event), Context())
-    sys.exit(0 if answer["statusCode"] in (200, 201) else 1)
+    response = handler(json.loads(event), Context())
+    sys.exit(0 if response["statusCode"] in (200, 201) else 1)
 """
 
 
 @dataclass(frozen=True)
 class Function:
-    """What a process imports, where from, and what it finds in its environment."""
+    """The module that a process imports, its path and its environment variables."""
 
     module: str
     path: Sequence[Path]
     environment: dict[str, str]
 
     def start(self, event: str) -> Round:
-        """Run a process to its end: import, and answer the event if there is one."""
+        """Run a process that imports the module and handles an event, unless it is empty."""
         counts(self.environment["AWS_ENDPOINT_URL"])
         environment = self.environment | {"PYTHONPATH": os.pathsep.join(map(str, self.path))}
         began = time.perf_counter()
@@ -78,18 +78,18 @@ class Function:
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise RuntimeError(f"{self.module} did not start, or did not answer")
+            raise RuntimeError(f"{self.module} did not start, or returned an error")
         cpu = used.ru_utime + used.ru_stime
         return Round(cpu * 1000, wall * 1000, *counts(self.environment["AWS_ENDPOINT_URL"]))
 
 
 def measure() -> Iterator[Result]:
-    """Start every function, and the idiom in turns with it."""
+    """Start every function, in turns with the idiom."""
     with ExitStack() as stack:
         endpoint = stack.enter_context(processes.stub())
         for side in processes.SIDES:
             running = stack.enter_context(processes.side(side, endpoint))
-            running.round(CASES[0].name, "cold start")  # it has filled its tables then
+            running.round(CASES[0].name, "cold start")  # this fills its tables
         built = Path(stack.enter_context(TemporaryDirectory()))
         _build(built)
         for name in (*API, *FILES):
@@ -102,12 +102,12 @@ def measure() -> Iterator[Result]:
         ):
             functions = _ours(built, endpoint, name), _idiom(built, endpoint, name)
             event = json.dumps(case.event("cold", authorization(case)))
-            title = f"cold start: import and first answer of {name}"
+            title = f"cold start: import and first response of {name}"
             yield _measured(title, _HALF, functions, (event, event))
 
 
 def _first(route: str) -> Case:
-    """Return a call of 25 good records, without an idempotency key."""
+    """Return a request of 25 good records, without an idempotency key."""
     found = next(case for case in CASES if case.route == route and case.accepted == 25)
     return replace(found, keyed=False)
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 
 class Context:
-    """One invocation, with all its time left."""
+    """An invocation that has just begun."""
 
     function_name = "bench"
     function_version = "$LATEST"
@@ -15,5 +15,5 @@ class Context:
         self.aws_request_id = str(uuid4())
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the time that is left, in milliseconds."""
+        """Return the remaining time in milliseconds."""
         return 29_000

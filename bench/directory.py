@@ -1,4 +1,4 @@
-"""The organizations that call: put into the stub's tables in the form that both sides read."""
+"""The calling organizations, written to the stub's tables in the format that both sides read."""
 
 import hmac
 import os
@@ -14,14 +14,14 @@ from bench.cases import LIMITED_ORG, ORG, Case
 from bench.stub import SECRET
 
 ALLOWANCES = {ORG: 10_000_000, LIMITED_ORG: 1000}
-"""Records a minute."""
+"""Records per minute."""
 
 PHONE_NUMBER = "+15550001111"
 _SID = f"AC{7:032x}"
 
 
 def authorization(case: Case) -> str:
-    """Return the header by which the caller of a case is known."""
+    """Return the Authorization header of a case."""
     return _basic(case.org) if case.route == "create_bulk_consents" else _bearer(case.org)
 
 
@@ -34,7 +34,7 @@ def _basic(org: str) -> str:
 
 
 def fill(secret_of: Callable[[str], str]) -> None:
-    """Put the organizations; `secret_of` gives what a side hashes of an Authorization header."""
+    """Write the organizations; `secret_of` returns the part of a header that a side hashes."""
     for org, per_minute in ALLOWANCES.items():
         allowance = {"records_per_minute": {"N": str(per_minute)}}
         _put(f"ORG#{org}", "ORGANIZATION", org, plan={"S": "payg"}, **allowance)

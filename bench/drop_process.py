@@ -1,7 +1,7 @@
-"""One process of a function of file drops: takes messages off a queue until it is told to end.
+"""One process of an import function: handles messages of a queue until SIGTERM.
 
-Started by `bench.drops`, in an environment like that of the deployed function. At its end it prints
-what it used, as JSON.
+`bench.drops` starts it in an environment like that of the deployed function. When it ends, it
+prints its resource usage as JSON.
 """
 
 import json
@@ -19,7 +19,6 @@ from typing import Any
 
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.compat import HTTPHeaders
-from consents.aws import wiring
 
 LAMBDA_SECONDS = 900
 WRITES = {"BatchExecuteStatement", "TransactWriteItems", "UpdateItem"}
@@ -32,24 +31,24 @@ class Invocation:
         self._end = time.monotonic() + LAMBDA_SECONDS
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the time that is left, in milliseconds."""
+        """Return the remaining time in milliseconds."""
         return int((self._end - time.monotonic()) * 1000)
 
 
 class Range:
-    """A range of a file, as the body of an answer is read."""
+    """A range of a file, readable as the body of a response."""
 
     def __init__(self, file: Path, start: int, end: int) -> None:
         self._file = file.open("rb")
         self._file.seek(start)
         self._left = end - start
-        self.given = 0
+        self.bytes_read = 0
 
     def read(self, amt: int | None = None, **_: Any) -> bytes:
-        """Return the next bytes, and none at the end."""
+        """Return the next bytes, or b"" at the end of the range."""
         piece = self._file.read(self._left if amt is None else min(amt, self._left))
         self._left -= len(piece)
-        self.given += len(piece)
+        self.bytes_read += len(piece)
         return piece
 
     def close(self) -> None:
@@ -59,7 +58,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process used: bytes are those of the dropped file, units DynamoDB's for writes."""
+    """Resource usage of a process: bytes of the file, and write units of DynamoDB."""
 
     calls: dict[str, int]
     write_units: float
@@ -69,49 +68,52 @@ class Usage:
 
 
 class Watch:
-    """What the handlers ask of AWS, told by the events of their clients."""
+    """Counts the calls of the handlers to AWS by the events of their clients."""
 
     def __init__(self, session: Any, file: Path) -> None:
-        """`session` is botocore's: the clients that it makes afterwards have its events."""
+        """Register with a botocore session; clients that it creates later are counted."""
         self.calls: Counter[str] = Counter()
         self.write_units = 0.0
         self._file = file
-        self._given: list[Range] = []
-        session.register("before-call.dynamodb", self._ask_for_units)
+        self._ranges: list[Range] = []
+        session.register("before-call.dynamodb", self._request_units)
         session.register("after-call", self._count)
         session.register("before-send.s3.GetObject", self._from_disk)
 
     @property
     def bytes_read(self) -> int:
-        """How much of the dropped file was read."""
-        return sum(given.given for given in self._given)
+        """Bytes read of the imported file."""
+        return sum(one.bytes_read for one in self._ranges)
 
-    def _ask_for_units(self, params: dict[str, Any], **_: Any) -> None:
-        """Add a parameter to the body, which the ledger has made itself by now."""
+    def _request_units(self, params: dict[str, Any], **_: Any) -> None:
+        """Add a parameter to the body, which is serialized already."""
         params["body"] = params["body"][:-1] + b',"ReturnConsumedCapacity":"TOTAL"}'
 
     def _count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
         if model.name == "ReceiveMessage" and not parsed.get("Messages"):
-            return  # how often an idle function asks is not the handlers' doing
+            return  # polls of an empty queue are not calls of the handlers
         self.calls[f"{model.service_model.service_name}.{model.name}"] += 1
         if model.name in WRITES:
-            told = parsed.get("ConsumedCapacity", [])
-            for used in told if isinstance(told, list) else [told]:
+            consumed = parsed.get("ConsumedCapacity", [])
+            for used in consumed if isinstance(consumed, list) else [consumed]:
                 self.write_units += used["CapacityUnits"]
 
     def _from_disk(self, request: AWSRequest, **_: Any) -> AWSResponse | None:
-        """Answer a ranged read of the dropped file as S3 does; the engine would send all of it."""
-        if "Range" not in request.headers:
-            return None  # the dropped file alone is read in ranges
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", _text(request.headers["Range"]))
-        assert asked is not None
+        """Return the requested range as S3 does; MiniStack would send the whole object."""
+        if "versionId=" not in str(request.url):
+            return None  # only the imported file is read by its version
         size = self._file.stat().st_size
-        start, end = int(asked[1]), min(int(asked[2]) + 1 if asked[2] else size, size)
-        self._given.append(Range(self._file, start, end))
+        sent = _text(request.headers.get("Range", "bytes=0-"))
+        requested = re.fullmatch(r"bytes=(\d+)-(\d*)", sent)
+        assert requested is not None
+        start, end = int(requested[1]), min(int(requested[2]) + 1 if requested[2] else size, size)
+        self._ranges.append(Range(self._file, start, end))
         headers = HTTPHeaders()
         headers["Content-Length"] = str(end - start)
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-        return AWSResponse(str(request.url), 206, headers, self._given[-1])
+        if "Range" in request.headers:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        status = 206 if "Range" in request.headers else 200
+        return AWSResponse(str(request.url), status, headers, self._ranges[-1])
 
 
 def _text(value: str | bytes) -> str:
@@ -119,18 +121,19 @@ def _text(value: str | bytes) -> str:
 
 
 def main(function: str, queue: str, file: Path) -> None:
-    """Run a function on each message of a queue."""
-    out, sys.stdout = sys.stdout, sys.stderr  # where the log will go, of faults alone
-    told_to_end: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: told_to_end.append(number))
+    """Run a function for each message of a queue."""
+    out, sys.stdout = sys.stdout, sys.stderr  # loggers use the stream of import time
+    wiring: Any = import_module("consents.wiring")
+    stop_signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stop_signals.append(number))
     watch = Watch(wiring.session(), file)
     handler = import_module(f"functions.{function}.app").handler
-    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - where metrics go, to the end
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for metrics, until the process ends
     sqs: Any = wiring.session().create_client("sqs")
     url = os.environ[queue]
-    while not told_to_end:
-        answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
-        for message in answer.get("Messages", []):
+    while not stop_signals:
+        received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
+        for message in received.get("Messages", []):
             if not handler(_event(message), Invocation())["batchItemFailures"]:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     used = resource.getrusage(resource.RUSAGE_SELF)

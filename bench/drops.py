@@ -1,14 +1,14 @@
-"""`make bench-drops`: files of 10,000 to a million rows, imported into the local engine.
+"""`make bench-drops`: import files of 10,000 to a million rows into the local engine.
 
-One planner and two workers, each a process of its own, take messages off the engine's queues and
-hand them to the handlers, as Lambda does. So their memory is theirs alone, and so are their calls.
-MiniStack sends a whole object where a range of a version is asked for, and a file would be read as
-often as it has parts; the processes therefore read the file from the disk, in the ranges that they
-ask S3 for. All else is the engine's: tables, queues and bucket are those of template.yaml.
+One planner and two workers, each in a separate process, receive messages from the engine's queues
+and pass them to the handlers, as Lambda does. So memory and calls are measured per function.
+MiniStack ignores the range in a request for a version of an object, and would send the whole file
+per part. The processes therefore read the ranges that they request from the disk. Tables, queues
+and bucket are those of template.yaml.
 
-Rows a second are the engine's too, which is one Python process: only to be compared with
-themselves. Ends with 1 if rows are not counted right, memory grows with the file, a file is read
-more than twice, or a counter is 0.
+The engine is one Python process and limits the rows per second: compare them only with each other.
+Exits with 1 if row counts are wrong, memory grows with the file, a file is read more than twice, or
+a counter is 0.
 """
 
 import argparse
@@ -29,9 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from consents.aws.directory import organization_key
-from consents.aws.progress import Progress
-from consents.domain.drop import Drop, Import, drop_of
+from consents.accounts.directory import organization_key
+from consents.aws.dynamodb import Table as DynamoDBTable
+from consents.imports.drop import Drop, parse_key
+from consents.imports.import_state import Import
+from consents.imports.table import ImportTable
 from rich.console import Console
 from rich.table import Table
 from samcli.yamlhelper import parse_yaml_file
@@ -41,8 +43,8 @@ from bench.drop_process import Usage
 ROOT = Path(__file__).parents[1]
 SIZES = [10_000, 100_000, 1_000_000]
 WORKERS = 2
-MOST_GROWTH = 1.2
-MOST_READS = 2.01
+MAX_GROWTH = 1.2
+MAX_READS = 2.01
 MIB = 2**20
 SERVICES = ("dynamodb", "s3", "sqs")
 ORG, BUCKET = "org_bench", "drops"
@@ -51,7 +53,7 @@ TABLE_KEYS = {"AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "
 
 @dataclass(frozen=True)
 class Figures:
-    """What the import of one file took."""
+    """The measurements of the import of one file."""
 
     form: str
     rows: int
@@ -62,7 +64,7 @@ class Figures:
 
     @property
     def worker_memory(self) -> int:
-        """The peak of the worker that held most, in bytes."""
+        """The highest peak memory of a worker, in bytes."""
         return max(worker.peak_memory for worker in self.workers)
 
     @property
@@ -72,11 +74,11 @@ class Figures:
 
     @property
     def write_units(self) -> float:
-        """DynamoDB's write units for each row."""
+        """DynamoDB's write units per row."""
         return sum(process.write_units for process in self._all) / self.rows
 
     def calls(self, service: str) -> float:
-        """Return the calls of a service for each 1000 rows."""
+        """Return the calls of a service per 1000 rows."""
         counted = Counter[str]()
         for process in self._all:
             counted.update(process.calls)
@@ -85,7 +87,7 @@ class Figures:
 
     @property
     def counted(self) -> dict[str, float]:
-        """What cannot be 0, by name; else the counters are not told what happens."""
+        """The counters by name; 0 means that a counter does not work."""
         return {
             "bytes read": self.reads,
             "write units": self.write_units,
@@ -93,7 +95,7 @@ class Figures:
         }
 
     def cpu(self, processes: list[Usage]) -> float:
-        """Return the processor milliseconds of some processes for each 1000 rows."""
+        """Return the CPU milliseconds of some processes per 1000 rows."""
         return sum(process.cpu_seconds for process in processes) * 1e6 / self.rows
 
     @property
@@ -103,7 +105,7 @@ class Figures:
 
 @contextmanager
 def engine(template: dict[str, Any]) -> Iterator[None]:
-    """Run a MiniStack with what the template names; this environment then leads to it."""
+    """Run MiniStack with the template's resources; set the environment to use it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -119,7 +121,7 @@ def engine(template: dict[str, Any]) -> Iterator[None]:
 
 
 def environment(port: int) -> dict[str, str]:
-    """Return what the engine and the functions read of their environment."""
+    """Return the environment of the engine and the functions."""
     url = f"http://127.0.0.1:{port}"
     return {
         "AWS_ACCESS_KEY_ID": "test",
@@ -133,6 +135,7 @@ def environment(port: int) -> dict[str, str]:
         "IDEMPOTENCY_TABLE": "IdempotencyTable",
         "IMPORTS_TABLE": "ImportsTable",
         "LEDGER_TABLE": "LedgerTable",
+        "PARTS_AHEAD": "80",
         "PART_QUEUE": f"{url}/000000000000/PartQueue",
         "PEPPER_SECRET": "Pepper",
         "PLAN_QUEUE": f"{url}/000000000000/PlanQueue",
@@ -145,7 +148,7 @@ def environment(port: int) -> dict[str, str]:
 
 
 def wait_for(url: str) -> None:
-    """Return when an engine answers."""
+    """Wait until an engine responds."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
@@ -158,9 +161,11 @@ def wait_for(url: str) -> None:
 
 
 def make(template: dict[str, Any]) -> None:
-    """Make the tables, the queues and the bucket, and an organization that may import."""
+    """Create the tables, the queues, the bucket, and an organization."""
     dynamodb, sqs, s3 = boto3.client("dynamodb"), boto3.client("sqs"), boto3.client("s3")
     for name, resource in template["Resources"].items():
+        if name.startswith("Fn::ForEach::"):
+            continue
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::DynamoDB::Table":
             described = {key: value for key, value in properties.items() if key in TABLE_KEYS}
@@ -169,8 +174,12 @@ def make(template: dict[str, Any]) -> None:
             hidden = properties.get("VisibilityTimeout", 30)
             sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(hidden)})
     s3.create_bucket(Bucket=BUCKET)
-    key = dict(zip(("pk", "sk"), organization_key(ORG), strict=True))
-    texts = key | {"org_id": ORG, "name": "Bench", "plan": "payg", "created_at": "-"}
+    texts = organization_key(ORG) | {
+        "org_id": ORG,
+        "name": "Bench",
+        "plan": "payg",
+        "created_at": "-",
+    }
     item = {name: {"S": text} for name, text in texts.items()}
     dynamodb.put_item(
         TableName="DirectoryTable", Item=item | {"records_per_minute": {"N": "60000"}}
@@ -178,7 +187,7 @@ def make(template: dict[str, Any]) -> None:
 
 
 def write(file: Path, form: str, rows: int) -> int:
-    """Write a file of which one row in a hundred is refused, and return its size."""
+    """Write a file with one invalid row in a hundred, and return its size."""
     columns = ["correlation_id", "sender_id", "contact_id", "status", "source", "date_of_consent"]
     with file.open("w", newline="") as out:
         if form == "csv":
@@ -200,8 +209,8 @@ def write(file: Path, form: str, rows: int) -> int:
 
 
 @contextmanager
-def running(function: str, queue: str, file: Path, told: list[Usage]) -> Iterator[None]:
-    """Run a process of a function, and keep what it tells at its end."""
+def running(function: str, queue: str, file: Path, usages: list[Usage]) -> Iterator[None]:
+    """Run a process of a function, and append its usage when it ends."""
     command = [sys.executable, "-m", "bench.drop_process", function, queue, str(file)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
@@ -209,11 +218,11 @@ def running(function: str, queue: str, file: Path, told: list[Usage]) -> Iterato
         finally:
             process.terminate()
             printed, _ = process.communicate()
-        told.append(Usage(**json.loads(printed)))
+        usages.append(Usage(**json.loads(printed)))
 
 
 def measure(template: dict[str, Any], form: str, rows: int) -> Figures:
-    """Import a file of so many rows into an engine of its own."""
+    """Import a file of a number of rows into a new engine."""
     planner: list[Usage] = []
     workers: list[Usage] = []
     with ExitStack() as stack:
@@ -221,22 +230,22 @@ def measure(template: dict[str, Any], form: str, rows: int) -> Figures:
         file = Path(folder, f"bench.{form}")
         size = write(file, form, rows)
         stack.enter_context(engine(template))
-        drop = drop_of(BUCKET, f"drops/{ORG}/bulk-consents/{file.name}", "v1")
+        drop = parse_key(BUCKET, f"drops/{ORG}/bulk-consents/{file.name}", "v1")
         assert drop is not None
         with ExitStack() as processes:
             processes.enter_context(running("plan_import", "PLAN_QUEUE", file, planner))
             for _ in range(WORKERS):
                 processes.enter_context(running("import_part", "PART_QUEUE", file, workers))
             started = time.monotonic()
-            tell(drop)
+            send_created_event(drop)
             reached = wait_until_imported(drop)
             seconds = time.monotonic() - started
         check(reached, rows)
     return Figures(form, rows, size, seconds, planner[0], workers)
 
 
-def tell(drop: Drop) -> None:
-    """Say that an object was created, as S3 does."""
+def send_created_event(drop: Drop) -> None:
+    """Send the event that S3 sends when an object is created."""
     thing = {
         "bucket": {"name": drop.bucket},
         "object": {"key": drop.key, "versionId": drop.version},
@@ -247,11 +256,11 @@ def tell(drop: Drop) -> None:
 
 
 def wait_until_imported(drop: Drop) -> Import:
-    """Return an import at its end, and show meanwhile how far it is."""
-    progress = Progress(boto3.client("dynamodb"), "ImportsTable")
+    """Return a completed import; show its progress until then."""
+    progress = ImportTable(DynamoDBTable(boto3.client("dynamodb"), "ImportsTable"))
     with Console(stderr=True).status("waiting") as status:
         while True:
-            reached = progress.find(drop.import_id)
+            reached = progress.find(drop.org_id, drop.import_id)
             if isinstance(reached, Import):
                 if reached.is_reported:
                     return reached
@@ -260,22 +269,22 @@ def wait_until_imported(drop: Drop) -> Import:
 
 
 def check(reached: Import, rows: int) -> None:
-    """End with 1 unless each row is counted as what it is."""
-    refused = len(range(7, rows, 100))
+    """Exit with 1 unless every row is counted correctly."""
+    rejected = len(range(7, rows, 100))
     counts = reached.counts
-    told = reached.outcome, counts.accepted, counts.duplicates, dict(counts.rejected)
-    if told != ("completed", rows - refused, 0, {"30646": refused}):
-        sys.exit(f"{rows} rows were counted as {told}")
+    counted = reached.outcome, counts.accepted, counts.duplicates, dict(counts.rejected)
+    if counted != ("completed", rows - rejected, 0, {"30646": rejected}):
+        sys.exit(f"{rows} rows were counted as {counted}: {reached.reason}")
 
 
 def table(figures: list[Figures]) -> Table:
-    """Return the figures for people."""
+    """Return the figures as a table."""
     shown = Table("", *(f"{one.form} {one.rows:,}" for one in figures))
     for column in shown.columns[1:]:
         column.justify = "right"
     lines = {
         "file, MiB": [one.size / MIB for one in figures],
-        "rows/s, of which the engine takes most": [one.rows / one.seconds for one in figures],
+        "rows/s, limited by the engine": [one.rows / one.seconds for one in figures],
         "peak memory of the planner, MiB": [one.planner.peak_memory / MIB for one in figures],
         "peak memory of a worker, MiB": [one.worker_memory / MIB for one in figures],
         "bytes read per byte of file": [one.reads for one in figures],
@@ -294,12 +303,12 @@ def table(figures: list[Figures]) -> Table:
 
 
 def faults(figures: list[Figures]) -> Iterator[str]:
-    """Tell what is not as it must be."""
+    """Return the violated limits."""
     for one in figures:
         for name, value in one.counted.items():
             if not value:
                 yield f"{one.form} {one.rows}: no {name} were counted"
-        if one.reads > MOST_READS:
+        if one.reads > MAX_READS:
             yield f"{one.form} {one.rows}: each byte was read {one.reads:.2f} times"
     for form in dict.fromkeys(one.form for one in figures):
         same = sorted((one for one in figures if one.form == form), key=lambda one: one.rows)
@@ -308,18 +317,18 @@ def faults(figures: list[Figures]) -> Iterator[str]:
             ("planner", least.planner.peak_memory, most.planner.peak_memory),
             ("worker", least.worker_memory, most.worker_memory),
         ):
-            if large > MOST_GROWTH * small:
-                yield f"{form}: the {name} held {large / small:.2f} times as much of the longest"
+            if large > MAX_GROWTH * small:
+                yield f"{form}: {name} memory grows {large / small:.2f} times with the file"
 
 
 def main() -> None:
-    """Import files of the sizes that are named, in both formats."""
+    """Import files of the given sizes in both formats."""
     parser = argparse.ArgumentParser(prog="make bench-drops", description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=SIZES, metavar="ROWS")
     template = dict(parse_yaml_file(str(ROOT / "template.yaml")))
     sizes = parser.parse_args().sizes
     figures: list[Figures] = []
-    for rows, form in product(sizes, ("jsonl", "csv")):  # the longest last: it takes minutes
+    for rows, form in product(sizes, ("jsonl", "csv")):  # the largest last: it takes minutes
         figures.append(measure(template, form, rows))
         Console().print(table(figures[-1:]))
     Console().print(table(figures))

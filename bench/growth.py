@@ -1,7 +1,7 @@
-"""`python -m bench.growth`: what a call takes against the contacts that its organization has, and
-what one organization's bucket sustains against concurrent calls.
+"""`python -m bench.growth`: the time of a request by the number of the organization's
+contacts, and the throughput of one token bucket by the number of concurrent callers.
 
-On the local engine, whose conditions are real ones. Prints the numbers as rows of Markdown tables.
+Runs on the local engine, which evaluates conditions. Prints rows of Markdown tables.
 """
 
 import logging
@@ -17,9 +17,9 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from consents.aws.dynamodb import CONFIG
-from consents.aws.rate_limits import RateLimits
+from consents.aws.dynamodb import CONFIG, Table
 from consents.domain.record import Receipt
+from consents.http.rate_limits import RateLimits
 from samcli.yamlhelper import parse_yaml_file
 from ulid import ULID
 
@@ -32,15 +32,15 @@ from bench.stub import SECRET
 
 CONTACTS = [0, 1_000, 10_000, 30_000]
 CALLERS = [1, 4, 16, 32]
-DRAWS = 640
-PRICE = 10_000
-"""Records of a draw: so many that the bucket is never idle, and so few that all draws fit."""
+SPENDS = 640
+COST = 10_000
+"""Records per spend: enough to keep the bucket busy, few enough for all to fit."""
 
 
 def main() -> None:
     """Measure and print."""
     os.environ["ALLOWED_ORIGIN"] = "*"
-    logging.disable(logging.INFO)  # a line for each call; metrics are no log to the library
+    logging.disable(logging.INFO)  # one line per request; the library does not log metrics
     with engine(dict(parse_yaml_file(str(ROOT / "template.yaml")))):
         boto3.client("secretsmanager").create_secret(Name="Pepper", SecretString=SECRET)
         for contacts, calls, cpu in against_contacts():
@@ -50,10 +50,10 @@ def main() -> None:
 
 
 def against_contacts() -> Iterator[tuple[int, float, float]]:
-    """Return the contacts that there are, and what a call of 100 more takes: calls, CPU in ms."""
-    ours: Any = import_module("bench.ours")  # it makes its clients at import
+    """Return the number of contacts, and the calls and CPU ms of a request of 100 records."""
+    ours: Any = import_module("bench.ours")  # it creates its clients at import
     ours.prepare()
-    wiring: Any = import_module("consents.aws.wiring")
+    wiring: Any = import_module("consents.wiring")
     counted: list[str] = []
     wiring.dynamodb().meta.events.register(
         "before-call.dynamodb", lambda model, **_: counted.append(model.name)
@@ -65,9 +65,9 @@ def against_contacts() -> Iterator[tuple[int, float, float]]:
         counted.clear()
         began = time.process_time()
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            answer = ours.HANDLERS[case.route](case.event(seed, authorization(case)), Context())
-        if answer["statusCode"] != 200:
-            raise RuntimeError(f"answered {answer['statusCode']}")
+            response = ours.HANDLERS[case.route](case.event(seed, authorization(case)), Context())
+        if response["statusCode"] != 200:
+            raise RuntimeError(f"status {response['statusCode']}, expected 200")
         return len(counted), (time.process_time() - began) * 1000
 
     for contacts in CONTACTS:
@@ -79,7 +79,7 @@ def against_contacts() -> Iterator[tuple[int, float, float]]:
 
 
 def against_callers() -> Iterator[tuple[int, float, float]]:
-    """Return the callers at a time, and the writes of a draw and draws a second."""
+    """Return the number of callers, the writes per spend, and the spends per second."""
     for callers in CALLERS:
         org, written = f"{ORG}-{callers}", list[str]()
         connections = Config(max_pool_connections=callers)
@@ -88,16 +88,16 @@ def against_callers() -> Iterator[tuple[int, float, float]]:
         events.register(
             "before-call.dynamodb", lambda model, to=written, **_: to.append(model.name)
         )
-        limits = RateLimits(client, os.environ["RATE_LIMITS_TABLE"])
+        limits = RateLimits(Table(client, os.environ["RATE_LIMITS_TABLE"]))
 
-        def draw(_: int, org: str = org, limits: RateLimits = limits) -> None:
+        def spend(_: int, org: str = org, limits: RateLimits = limits) -> None:
             now = datetime.now(UTC)
-            limits.spend(org, PRICE, ALLOWANCES[ORG], Receipt(now, str(ULID())))
+            limits.spend(org, COST, ALLOWANCES[ORG], Receipt(now, str(ULID())))
 
         began = time.perf_counter()
         with ThreadPoolExecutor(callers) as pool:
-            list(pool.map(draw, range(DRAWS)))
-        yield callers, len(written) / DRAWS, DRAWS / (time.perf_counter() - began)
+            list(pool.map(spend, range(SPENDS)))
+        yield callers, len(written) / SPENDS, SPENDS / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

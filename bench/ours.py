@@ -1,9 +1,10 @@
-"""The side that is measured: the entry points as they are deployed."""
+"""Our side: the handlers as they are deployed."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from consents.wires import attested, bulk_consents
+from consents.capture import attested, bulk_consents
+from consents.http import json_api
 
 from bench import directory
 from bench.bodies import PHONE_NUMBER_ID
@@ -17,17 +18,17 @@ HANDLERS: dict[str, Any] = {
 
 
 def prepare() -> None:
-    """Make the callers known."""
-    directory.fill(lambda header: attested.secret(header) or bulk_consents.secret(header))
+    """Write the callers to the directory."""
+    directory.fill(lambda header: json_api.secret(header) or bulk_consents.secret(header))
 
 
 def validate(records: list[Any]) -> None:
-    """Read every record: the verdict, and what will be stored of a good one."""
-    reading = attested.Reading(datetime.now(UTC), {PHONE_NUMBER_ID: directory.PHONE_NUMBER})
+    """Validate every record, and build the record to store of a valid one."""
+    reading = attested.ReadContext(datetime.now(UTC), {PHONE_NUMBER_ID: directory.PHONE_NUMBER})
     for record in records:
         attested.read(record, reading)
 
 
 def parse_form(body: bytes) -> None:
-    """Parse a form body and judge every item."""
+    """Parse a form body and validate every item."""
     bulk_consents.read_batch(bulk_consents.parse_batch(body), datetime.now(UTC))

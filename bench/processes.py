@@ -17,7 +17,7 @@ SIDES = ("bench.ours", "bench.idiom.side")
 
 
 def cores() -> tuple[int | None, int | None]:
-    """Return a core for the stub and another for the sides, where processes can be pinned."""
+    """Return a core for the stub and one for the sides; None if processes cannot be pinned."""
     if not hasattr(os, "sched_getaffinity"):
         return None, None
     first, *others = sorted(os.sched_getaffinity(0))
@@ -25,7 +25,7 @@ def cores() -> tuple[int | None, int | None]:
 
 
 def start(module: str, *arguments: str, core: int | None, **popen: Any) -> subprocess.Popen[str]:
-    """Start a module of ours in a process on one core."""
+    """Start a module of the bench in a process on one core."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         preexec_fn=partial(pin, core),
@@ -35,14 +35,14 @@ def start(module: str, *arguments: str, core: int | None, **popen: Any) -> subpr
 
 
 def pin(core: int | None) -> None:
-    """Keep this process on one core."""
+    """Pin this process to one core."""
     if core is not None:
         os.sched_setaffinity(0, {core})
 
 
 @contextmanager
 def stub() -> Iterator[str]:
-    """Run the stub and give its URL."""
+    """Run the stub and yield its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -67,7 +67,7 @@ def _wait_for(port: int) -> None:
 
 
 def environment(endpoint: str, side: str) -> dict[str, str]:
-    """Return what a function finds in its environment; each side has tables of its own."""
+    """Return the environment of a function; each side has separate tables."""
     tables = ("DIRECTORY", "IDEMPOTENCY", "LEDGER", "RATE_LIMITS")
     return {
         "PATH": os.environ["PATH"],
@@ -79,6 +79,7 @@ def environment(endpoint: str, side: str) -> dict[str, str]:
         "DEAD_LETTER_QUEUE": "-",
         "DROPS_BUCKET": "-",
         "IMPORTS_TABLE": "-",
+        "PARTS_AHEAD": "80",
         "PART_QUEUE": "-",
         "PEPPER_SECRET": "Pepper",
         "PLAN_QUEUE": "-",
@@ -89,7 +90,7 @@ def environment(endpoint: str, side: str) -> dict[str, str]:
 
 
 class Running:
-    """A side that runs, one round after another."""
+    """A running side, which runs one round at a time."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -107,7 +108,7 @@ class Running:
 
 @contextmanager
 def side(module: str, endpoint: str) -> Iterator[Running]:
-    """Run a side in a process of its own, on the core that is not the stub's."""
+    """Run a side in a separate process, on another core than the stub."""
     with start(
         "bench.side",
         module,

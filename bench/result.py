@@ -1,4 +1,4 @@
-"""What the rounds of a case came to, and whether its limits hold."""
+"""The result of a case, and whether its limits hold."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ ROUNDS = 15
 
 @dataclass(frozen=True)
 class Result:
-    """What the rounds of a case took on each side, the two of a pair right after each other."""
+    """The rounds of a case on each side; the two rounds of a pair follow each other."""
 
     case: str
     limits: Limits
@@ -20,7 +20,7 @@ class Result:
     idiom: Sequence[Round]
 
     def ratios(self, name: str) -> list[float]:
-        """Return how many times the idiom's time ours took, round by round."""
+        """Return our time divided by the time of the idiom, per round."""
         pairs = zip(self.ours, self.idiom, strict=True)
         return [getattr(ours, name) / getattr(idiom, name) for ours, idiom in pairs]
 
@@ -38,13 +38,13 @@ class Result:
 
     @property
     def loads_ratio(self) -> float | None:
-        """How many times `orjson.loads` ours took, where only the validation was measured."""
+        """Our time divided by that of `orjson.loads`, if only validation was measured."""
         loads = [each.cpu_ms / each.loads_ms for each in self.ours if each.loads_ms]
         return median(loads) if loads else None
 
     @property
     def target(self) -> str:
-        """What must hold, and what was measured where it stands nowhere else."""
+        """The limits, with measured values that the table does not show elsewhere."""
         return ", ".join(
             f"{name} <= {most:g}" + (f" (is {value:.1f})" if "loads" in name else "")
             for name, value, most in self.checks()
@@ -55,8 +55,8 @@ class Result:
         """Whether every limit is kept."""
         return all(value <= most for _, value, most in self.checks())
 
-    def told(self) -> dict[str, object]:
-        """Return the result as it is written down."""
+    def as_json(self) -> dict[str, object]:
+        """Return the result for `results.json`."""
         cpu, wall = quartiles(self.ratios("cpu_ms")), quartiles(self.ratios("wall_ms"))
         loads = self.loads_ratio
         return {
@@ -79,7 +79,7 @@ def quartiles(ratios: Sequence[float]) -> list[float]:
 
 
 def medians(rounds: Sequence[Round]) -> dict[str, float]:
-    """Return what a round takes; now and then one reads again who calls, which is not in these."""
+    """Return the medians of a round; they omit the calls that refresh a cached credential."""
     return {
         "cpu_ms": round(median(each.cpu_ms for each in rounds), 2),
         "wall_ms": round(median(each.wall_ms for each in rounds), 2),

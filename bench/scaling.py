@@ -1,4 +1,4 @@
-"""`python -m bench.scaling`: what a call takes against its records, into `docs/scaling.svg`.
+"""`python -m bench.scaling`: draw the time of a request by its records, `docs/design/scaling.svg`.
 
 Prints the numbers as rows of a Markdown table.
 """
@@ -14,7 +14,7 @@ from bench.cases import SIZES, batch_of
 from bench.result import ROUNDS
 from bench.side import Round
 
-PLOT = Path(__file__).parents[1] / "docs" / "scaling.svg"
+PLOT = Path(__file__).parents[1] / "docs" / "design" / "scaling.svg"
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 360, 60, 40
 COLOURS = {"ours, wall": "#0b6e99", "ours, CPU": "#0b6e99", "plain, wall": "#b04a2f"}
 COLOURS |= {"plain, CPU": "#b04a2f"}
@@ -23,7 +23,7 @@ type Curve = Sequence[tuple[int, float]]
 
 
 def measure() -> list[tuple[int, Round, Round]]:
-    """Return for each number of records the median round of ours and of the plain idiom."""
+    """Return the median round of our side and of the plain idiom, per number of records."""
     with ExitStack() as stack:
         endpoint = stack.enter_context(processes.stub())
         sides = [stack.enter_context(processes.side(name, endpoint)) for name in processes.SIDES]
@@ -58,7 +58,7 @@ def plot(curves: dict[str, Curve]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         'font-family="sans-serif" font-size="11">',
-        "<title>Milliseconds a call against its records</title>",
+        "<title>Milliseconds per request by number of records</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
     ]
     for step in range(5):
@@ -69,7 +69,7 @@ def plot(curves: dict[str, Curve]) -> str:
         parts.append(
             f'<text x="{x:.1f}" y="{HEIGHT - 22}" text-anchor="middle">{step * 250}</text>'
         )
-    parts.append(f'<text x="{LEFT}" y="{HEIGHT - 6}">records in one call</text>')
+    parts.append(f'<text x="{LEFT}" y="{HEIGHT - 6}">records per request</text>')
     for name, curve in curves.items():
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in curve))
         dash = ' stroke-dasharray="5 3"' if "CPU" in name else ""

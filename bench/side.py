@@ -1,6 +1,6 @@
-"""One side of the bench, in a process of its own: `python -m bench.side bench.ours`.
+"""One side of the bench, in a separate process: `python -m bench.side bench.ours`.
 
-Runs a round for each line of its input, and answers with what the round took.
+Runs a round for each line of stdin, and prints its measurements as JSON.
 """
 
 import json
@@ -25,24 +25,24 @@ type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 class Side(Protocol):
-    """What a side must have: `bench.ours` or `bench.idiom.side`."""
+    """The interface of a side: `bench.ours` or `bench.idiom.side`."""
 
     HANDLERS: dict[str, Any]
-    """The entry points, by route."""
+    """The handlers, by route."""
 
     def prepare(self) -> None:
-        """Make the callers known."""
+        """Write the callers to the directory."""
 
     def validate(self, records: list[Any]) -> None:
-        """Judge every record."""
+        """Validate every record."""
 
     def parse_form(self, body: bytes) -> None:
-        """Parse a form body and judge every item."""
+        """Parse a form body and validate every item."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one call took, and what came of it."""
+    """The measurements and the response of one request."""
 
     cpu_ms: float
     wall_ms: float
@@ -51,7 +51,7 @@ class Round:
     status: int = 200
     accepted: int | None = None
     loads_ms: float | None = None
-    """What `orjson.loads` of the body took, where only the validation was measured."""
+    """CPU time of `orjson.loads` of the body, if only validation was measured."""
 
 
 def run(side: Side, case: Case, seed: str) -> Round:
@@ -65,9 +65,9 @@ def _call(side: Side, case: Case, seed: str) -> Round:
     if case.repeats:
         handler(event, Context())
     counts(os.environ["AWS_ENDPOINT_URL"])
-    (cpu_ms, wall_ms), answer = _timed(lambda: _answered(handler, event))
+    (cpu_ms, wall_ms), response = _timed(lambda: _respond(handler, event))
     calls, sent = counts(os.environ["AWS_ENDPOINT_URL"])
-    return Round(cpu_ms, wall_ms, calls, sent, answer["statusCode"], _accepted(answer))
+    return Round(cpu_ms, wall_ms, calls, sent, response["statusCode"], _accepted(response))
 
 
 def _validation(side: Side, case: Case, seed: str) -> Round:
@@ -81,41 +81,41 @@ def _validation(side: Side, case: Case, seed: str) -> Round:
 
 
 def _timed[T](work: Callable[[], T]) -> tuple[tuple[float, float], T]:
-    """Return the milliseconds of CPU and of wall time that a work took, and what came of it."""
+    """Return the CPU and wall milliseconds of a function, and its result."""
     wall, cpu = time.perf_counter(), time.process_time()
     done = work()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     return (cpu * 1000, wall * 1000), done
 
 
-def _answered(handler: Handler, event: dict[str, Any]) -> dict[str, Any]:
-    """Return a handler's answer; of an exception API Gateway makes a 502."""
+def _respond(handler: Handler, event: dict[str, Any]) -> dict[str, Any]:
+    """Return a handler's response; API Gateway turns an exception into a 502."""
     try:
         return handler(event, Context())
     except Exception:  # noqa: BLE001
         return {"statusCode": 502, "body": "{}"}
 
 
-def _accepted(answer: dict[str, Any]) -> int | None:
-    """Return how many records an answer says were accepted, if it says so."""
-    told: dict[str, Any] = json.loads(answer["body"])
-    if "items" in told:
-        return len([item for item in told["items"] if item["error_code"] == 0])
-    accepted: int | None = told.get("accepted")
+def _accepted(response: dict[str, Any]) -> int | None:
+    """Return the number of accepted records in a response, or None."""
+    body: dict[str, Any] = json.loads(response["body"])
+    if "items" in body:
+        return len([item for item in body["items"] if item["error_code"] == 0])
+    accepted: int | None = body.get("accepted")
     return accepted
 
 
 def counts(endpoint: str) -> tuple[int, int]:
-    """Return how many calls, and bytes, came to the stub since the last time."""
+    """Return the calls and bytes that the stub received since the last time."""
     request = urllib.request.Request(f"{endpoint}/counts", method="POST")
-    with urllib.request.urlopen(request) as answer:
-        told: dict[str, int] = json.loads(answer.read())
-    sent = told.pop("bytes", 0)
-    return sum(told.values()), sent
+    with urllib.request.urlopen(request) as response:
+        received: dict[str, int] = json.loads(response.read())
+    sent = received.pop("bytes", 0)
+    return sum(received.values()), sent
 
 
 def check(log: StringIO) -> None:
-    """Empty a log; raise if it held a warning or an error, since then a call was not the usual."""
+    """Clear a log; raise if it has a warning or an error: the request was not a usual one."""
     for line in log.getvalue().splitlines():
         if json.loads(line).get("level") in {"WARNING", "ERROR"}:
             raise RuntimeError(f"logged: {line}")
@@ -124,9 +124,9 @@ def check(log: StringIO) -> None:
 
 
 def main(name: str) -> None:
-    """Run what the input asks for until it ends."""
+    """Run the requested rounds until stdin ends."""
     cases = {case.name: case for case in (*CASES, *map(batch_of, SIZES))}
-    answers = sys.stdout
+    responses = sys.stdout
     with redirect_stdout(StringIO()) as log:
         side: Any = import_module(name)
         side.prepare()
@@ -134,7 +134,7 @@ def main(name: str) -> None:
             name, seed = json.loads(line)
             took = run(side, cases[name], seed)
             check(log)
-            print(json.dumps(asdict(took)), file=answers, flush=True)
+            print(json.dumps(asdict(took)), file=responses, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A DynamoDB that answers each call 5 ms after it came, and counts: `python -m bench.stub PORT`.
+"""A stub of DynamoDB that responds after 5 ms and counts calls: `python -m bench.stub PORT`.
 
-It says to boto3 what DynamoDB would. It keeps what is put, gets and updates, so that credentials,
-idempotency keys and buckets work; what is written in batches is counted and dropped. It is also
-Secrets Manager, for one secret. `POST /counts` returns what came since the last time.
+It stores single items, so that credentials, idempotency keys and token buckets work; items written
+in batches are counted and dropped. It is also a Secrets Manager with one secret. `POST /counts`
+returns the calls since the last time.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ SECONDS_PER_CALL = 0.005
 SECRET = "pepper"
 
 type Item = dict[str, Any]
-type Refusal = tuple[int, dict[str, Any]]
+type Reply = tuple[int, dict[str, Any]]
 
 _KEYS = (("pk", "sk"), ("id",), ("org_id",))
 _TOKEN = re.compile(r"\(|\)|<>|<=|>=|<|>|=|,|[#:\w.]+")
@@ -34,7 +34,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class ConditionFailed(Exception):
-    """A condition does not hold for the item that is there."""
+    """A condition does not hold for the stored item."""
 
     def __init__(self, item: Item | None) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class ConditionFailed(Exception):
 
 
 class Condition:
-    """A condition expression: comparisons, the two functions of existence, AND, OR, NOT."""
+    """A condition expression: comparisons, attribute_(not_)exists, AND, OR, NOT."""
 
     def __init__(self, call: dict[str, Any], item: Item | None) -> None:
         self._tokens = _TOKEN.findall(call["ConditionExpression"])
@@ -51,7 +51,7 @@ class Condition:
         self._item = item or {}
 
     def holds(self) -> bool:
-        """Tell whether the item meets it."""
+        """Return whether the item meets the condition."""
         return self._any()
 
     def _any(self) -> bool:
@@ -80,7 +80,7 @@ class Condition:
             return exists is (first == "attribute_exists")
         comparison, second = self._tokens.pop(0), self._tokens.pop(0)
         left, right = self._value(first), self._value(second)
-        if left is None or right is None:  # what is missing is only ever unequal
+        if left is None or right is None:  # a missing attribute is unequal to everything
             return bool(comparison == "<>")
         return bool(_COMPARISONS[comparison](left, right))
 
@@ -103,13 +103,13 @@ def _plain(value: dict[str, Any]) -> Any:
 
 
 class Tables:
-    """What was put, by table and key; and the calls of DynamoDB on it."""
+    """The stored items by table and key, and DynamoDB's calls on them."""
 
     def __init__(self) -> None:
         self._tables: defaultdict[str, dict[tuple[str, ...], Item]] = defaultdict(dict)
 
-    def answer(self, target: str, call: dict[str, Any]) -> dict[str, Any]:
-        """Return what DynamoDB would answer to a call, or raise `ConditionFailed`."""
+    def respond(self, target: str, call: dict[str, Any]) -> dict[str, Any]:
+        """Return DynamoDB's response to a call, or raise `ConditionFailed`."""
         calls: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "BatchExecuteStatement": lambda call: {"Responses": [{} for _ in call["Statements"]]},
             "BatchGetItem": self._batch_get,
@@ -172,7 +172,7 @@ def _check(call: dict[str, Any], item: Item | None) -> None:
 
 
 def _changes(call: dict[str, Any], item: Item) -> Iterator[tuple[str, Any]]:
-    """Return the attributes that an update sets and adds to."""
+    """Return the attributes that an update sets or adds to."""
     names, values = call.get("ExpressionAttributeNames", {}), call["ExpressionAttributeValues"]
     for clause in re.finditer(r"(SET|ADD) (.+?)(?= (?:SET|ADD) |$)", call["UpdateExpression"]):
         for change in clause[2].split(","):
@@ -186,7 +186,7 @@ def _changes(call: dict[str, Any], item: Item) -> Iterator[tuple[str, Any]]:
 
 
 class Connection(asyncio.Protocol):
-    """One client: requests one after another, as boto3 sends them."""
+    """One client connection, with one request at a time, as boto3 uses it."""
 
     def __init__(self, tables: Tables, counts: Counter[str]) -> None:
         self._tables = tables
@@ -194,12 +194,12 @@ class Connection(asyncio.Protocol):
         self._held = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to write."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer the request once all of it is there."""
+        """Respond to a request when it is complete."""
         self._held += data
         head, found, body = self._held.partition(b"\r\n\r\n")
         if not found:
@@ -215,25 +215,25 @@ class Connection(asyncio.Protocol):
             self._counts.clear()
             return
         now = asyncio.get_running_loop().time()
-        status, answer = self._answered(head, body)
-        asyncio.get_running_loop().call_at(now + SECONDS_PER_CALL, self._send, status, answer)
+        status, response = self._respond(head, body)
+        asyncio.get_running_loop().call_at(now + SECONDS_PER_CALL, self._send, status, response)
 
-    def _answered(self, head: bytes, body: bytes) -> Refusal:
+    def _respond(self, head: bytes, body: bytes) -> Reply:
         target = re.search(rb"x-amz-target: *\w+\.(\w+)", head, re.IGNORECASE)
         name = target[1].decode() if target else "Unknown"
         self._counts[name] += 1
         self._counts["bytes"] += len(head) + 4 + len(body)
         try:
-            return 200, self._tables.answer(name, orjson.loads(body))
+            return 200, self._tables.respond(name, orjson.loads(body))
         except ConditionFailed as failed:
-            told = {
+            error = {
                 "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
                 "message": "The conditional request failed",
             }
-            return 400, told | _held(failed.item)
+            return 400, error | _held(failed.item)
 
-    def _send(self, status: int, answer: dict[str, Any]) -> None:
-        body = orjson.dumps(answer)
+    def _send(self, status: int, response: dict[str, Any]) -> None:
+        body = orjson.dumps(response)
         head = (
             f"HTTP/1.1 {status} -\r\nContent-Type: application/x-amz-json-1.0\r\n"
             f"x-amzn-RequestId: 0\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -242,7 +242,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(port: int) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process ends."""
     tables, counts = Tables(), Counter[str]()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(tables, counts), "127.0.0.1", port)

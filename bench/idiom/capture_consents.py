@@ -52,14 +52,14 @@ class Record(BaseModel):
 
 
 class Batch(BaseModel):
-    """The body: each record is read by itself, so that a bad one does not sink the rest."""
+    """The body: each record is validated separately, so that a bad one does not reject the rest."""
 
     records: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1000)]
 
 
 @app.post("/v1/consent/bulk")
 def capture_consents(batch: Batch) -> dict[str, Any]:
-    """Capture each record by itself."""
+    """Capture each record separately."""
     organization = tables.authenticate(app.current_event.headers.get("Authorization", ""))
     org_id = organization["org_id"]
     tables.spend(org_id, len(batch.records), int(organization["records_per_minute"]))
@@ -68,7 +68,7 @@ def capture_consents(batch: Batch) -> dict[str, Any]:
     for index, record in good:
         sender = tables.read_sender(org_id, str(record.phone_number_id))
         if sender is None:
-            rejected.append(refused(index, "NOT_FOUND", "phone_number_id: not found"))
+            rejected.append(rejection(index, "NOT_FOUND", "phone_number_id: not found"))
         else:
             items.append(item(org_id, sender, record))
     tables.store(items)
@@ -81,7 +81,7 @@ def capture_consents(batch: Batch) -> dict[str, Any]:
 def read(
     records: list[dict[str, Any]],
 ) -> tuple[list[tuple[int, Record]], list[dict[str, Any]]]:
-    """Return the good records with their indexes, and what is told of the others."""
+    """Return the valid records with their indexes, and the rejections of the others."""
     good, rejected = [], []
     for index, sent in enumerate(records):
         try:
@@ -90,17 +90,17 @@ def read(
             reason = "; ".join(
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
             )
-            rejected.append(refused(index, "VALIDATION_FAILED", reason))
+            rejected.append(rejection(index, "VALIDATION_FAILED", reason))
     return good, rejected
 
 
-def refused(index: int, code: str, reason: str) -> dict[str, Any]:
-    """Return what is told of a refused record."""
+def rejection(index: int, code: str, reason: str) -> dict[str, Any]:
+    """Return the rejection of a record."""
     return {"index": index, "code": code, "reason": reason}
 
 
 def item(org_id: str, sender: str, record: Record) -> dict[str, Any]:
-    """Return a record as it is stored."""
+    """Return the item of a record."""
     captured_at = record.evidence.captured_at.astimezone(UTC).isoformat()
     status = "opt-in" if record.opted_in else "opt-out"
     evidence = record.evidence.model_dump(mode="json")
@@ -122,5 +122,5 @@ def item(org_id: str, sender: str, record: Record) -> dict[str, Any]:
 @metrics.log_metrics
 @idempotent(config=once, persistence_store=kept)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer an API Gateway event."""
+    """Handle an API Gateway event."""
     return app.resolve(event, context)

@@ -54,7 +54,7 @@ class Item(BaseModel):
 
 @app.post("/v1/Consents/Bulk")
 def create_bulk_consents() -> Response[str]:
-    """Record each item by itself."""
+    """Capture each item separately."""
     event = app.current_event
     organization = tables.authenticate(event.headers.get("Authorization", ""))
     sent = items_of(event.decoded_body or "")
@@ -71,7 +71,7 @@ def create_bulk_consents() -> Response[str]:
 
 
 def items_of(body: str) -> list[Any]:
-    """Return the items of a form body; one that is not JSON is an empty one."""
+    """Return the items of a form body; invalid JSON becomes an empty item."""
     return [parsed(text) for text in parse_qs(body).get("Items", [])]
 
 
@@ -84,7 +84,7 @@ def parsed(text: str) -> Any:
 
 
 def read(sent: list[Any]) -> tuple[list[dict[str, Any]], list[Item]]:
-    """Return what is told of each item, and the good ones."""
+    """Return the result of each item, and the valid items."""
     results, good, seen = [], [], set[str]()
     for one in sent:
         tokens = []
@@ -110,7 +110,7 @@ def read(sent: list[Any]) -> tuple[list[dict[str, Any]], list[Item]]:
 
 
 def item(org_id: str, record: Item) -> dict[str, Any]:
-    """Return an item as it is stored."""
+    """Return the DynamoDB item of a consent."""
     now = datetime.now(UTC).isoformat()
     date = record.date_of_consent
     effective_at = date.astimezone(UTC).isoformat() if date else now
@@ -131,5 +131,5 @@ def item(org_id: str, record: Item) -> dict[str, Any]:
 @metrics.log_metrics
 @idempotent(config=once, persistence_store=kept)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer an API Gateway event."""
+    """Handle an API Gateway event."""
     return app.resolve(event, context)

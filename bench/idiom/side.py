@@ -1,8 +1,8 @@
 """The plain idiom: both bulk routes, written as the public templates of AWS and Powertools are.
 
-It does what a caller would call the same: the same fields, the same credentials, one answer for
-each record, the idempotency key, the allowance, 25 records a call. What it lacks is what the plain
-tools do not give: an append-only ledger, an exact limit, rules as strict, every message the wire's.
+It has the same fields and credentials, one result per record, the idempotency key, the rate limit,
+and 25 records per call. It lacks what the plain tools do not offer: an append-only ledger, an exact
+rate limit, rules as strict, and the error messages of each API.
 """
 
 from typing import Any
@@ -17,15 +17,15 @@ HANDLERS: dict[str, Any] = {
 
 
 def prepare() -> None:
-    """Make the callers known."""
+    """Write the callers to the directory."""
     directory.fill(lambda header: header)
 
 
 def validate(records: list[Any]) -> None:
-    """Judge every record."""
+    """Validate every record."""
     capture_consents.read(records)
 
 
 def parse_form(body: bytes) -> None:
-    """Parse a form body and judge every item."""
+    """Parse a form body and validate every item."""
     create_bulk_consents.read(create_bulk_consents.items_of(body.decode()))

@@ -1,4 +1,4 @@
-"""What both routes need of DynamoDB: callers, senders, buckets, records."""
+"""DynamoDB access of both routes: callers, senders, token buckets, records."""
 
 import hashlib
 import hmac
@@ -28,7 +28,7 @@ buckets = dynamodb.Table(os.environ["RATE_LIMITS_TABLE"])
 
 @cache
 def pepper() -> bytes:
-    """Return the key of all hashes."""
+    """Return the HMAC key (pepper)."""
     secret: str = parameters.get_secret(os.environ["PEPPER_SECRET"])
     return secret.encode()
 
@@ -64,7 +64,7 @@ def read_sender(org_id: str, phone_number_id: str) -> str | None:
 
 
 def spend(org_id: str, records: int, per_minute: int) -> None:
-    """Take records out of a bucket: read it, refill it, write it back."""
+    """Spend records of a token bucket: read it, refill it, write it back."""
     now = time.time()
     bucket: dict[str, Any] | None = buckets.get_item(Key={"org_id": org_id}).get("Item")
     left = float(per_minute)
@@ -83,7 +83,7 @@ def spend(org_id: str, records: int, per_minute: int) -> None:
 
 
 def store(items: Iterable[dict[str, Any]]) -> None:
-    """Write records, 25 a call."""
+    """Write records, 25 per call."""
     with ledger.batch_writer(overwrite_by_pkeys=["pk", "sk"]) as batch:
         for item in items:
             batch.put_item(Item=item)

@@ -1,4 +1,4 @@
-"""The operator's command, `consents`."""
+"""The `consents` command."""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ from typer.core import TyperGroup
 
 from consents_cli import credentials, imports, local_stack, organizations, senders
 from consents_cli.drop import drop
-from consents_cli.errors import failing_with
+from consents_cli.errors import exit_on_error
 from consents_cli.history import history
 
 
 class Commands(TyperGroup):
-    """The commands; the exit code is 1 where one fails that does not say otherwise."""
+    """The commands; an expected error exits with code 1, unless a command sets another."""
 
-    def invoke(self, ctx: Any) -> Any:  # what a context is, typer keeps to itself
-        """Run the command that was asked for."""
-        with failing_with(1):
+    def invoke(self, ctx: Any) -> Any:  # typer does not export the type of a context
+        """Run the requested command."""
+        with exit_on_error(1):
             return super().invoke(ctx)
 
 
 app = typer.Typer(
     cls=Commands,
-    help="Run a consent ledger: the local stack, organizations, keys, senders, files and history.",
+    help="Operate a consent ledger: local stack, organizations, credentials, imports, history.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

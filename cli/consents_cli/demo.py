@@ -1,4 +1,4 @@
-"""The demo organization of a local stack, and a call of each wire in its name."""
+"""The demo organization of a local stack, and commands that use it."""
 
 import json
 from base64 import b64encode
@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from consents_cli import credentials, organizations, senders
+from consents.domain.record import Wire
+
+from consents_cli import credentials, organizations, output, senders
 from consents_cli.stack import Stack
 
 NAME, PLAN, RECORDS_PER_MINUTE = "Demo", "payg", 60_000
 PHONE_NUMBER_ID, PHONE_NUMBER = "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e", "+15550001111"
+CONTACT = "+15554443333"
+"""The contact whose record `calls` captures through the Attested Consent API."""
 
 _KEY_IN_EVENTS = "am_live_demo0000_LocalStackDemoKeyNotASecret00000"
 _ACCOUNT_IN_EVENTS = "AC00000000000000000000000000000001", "0123456789abcdef0123456789abcdef"
 
 _AGREEMENT = "By signing up you agree to receive appointment reminders. Reply STOP to opt out."
-_SECOND_OF_CAPTURE_AND_ADDRESS = {"+15554443333": (0, "203.0.113.42"), "+15554443334": (1, "")}
+_SECOND_OF_CAPTURE_AND_ADDRESS = {CONTACT: (0, "203.0.113.42"), "+15554443334": (1, "")}
 _ITEMS = (
     {
         "contact_id": "+19999999999",
@@ -38,7 +42,7 @@ _ITEMS = (
 
 
 def create(stack: Stack) -> dict[str, Any]:
-    """Create the organization, a credential for each wire and a sender; return all of it."""
+    """Create an organization, a credential per API and a sender; return all of them."""
     organization = organizations.add(stack, NAME, PLAN, RECORDS_PER_MINUTE)
     key = credentials.add_api_key(stack, organization.org_id, [credentials.CAPTURE])
     account = credentials.add_account(stack, organization.org_id)
@@ -56,16 +60,16 @@ def create(stack: Stack) -> dict[str, Any]:
 
 
 def calls(api_url: str, organization: Mapping[str, Any]) -> dict[str, str]:
-    """Return a shell command for each wire: two records, of which one is refused."""
+    """Return a shell command per API: it sends two records, of which one is rejected."""
     items = (json.dumps(item, separators=(",", ":")) for item in _ITEMS)
     return {
-        "attested consent": _command(
+        output.API_NAMES[Wire.ATTESTED]: _command(
             f"curl '{api_url}/v1/consent/bulk'",
             f"-H 'Authorization: Bearer {organization['api_key']}'",
             "-H 'Content-Type: application/json'",
             f"-d '{json.dumps(_attested_body(), indent=2)}'",
         ),
-        "bulk consents": _command(
+        output.API_NAMES[Wire.BULK_CONSENTS]: _command(
             f"curl '{api_url}/v1/Consents/Bulk'",
             f"-u '{organization['account_sid']}:{organization['auth_token']}'",
             *(f"--data-urlencode 'Items={item}'" for item in items),
@@ -73,8 +77,8 @@ def calls(api_url: str, organization: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def in_its_name(event: str, organization: Mapping[str, Any]) -> str:
-    """Return an event of `events/` with the organization's credentials in place of its own."""
+def with_demo_credentials(event: str, organization: Mapping[str, Any]) -> str:
+    """Return an event of `events/` with the credentials of an organization."""
     account = _basic(organization["account_sid"], organization["auth_token"])
     return event.replace(_KEY_IN_EVENTS, organization["api_key"]).replace(
         _basic(*_ACCOUNT_IN_EVENTS), account

@@ -1,4 +1,4 @@
-"""`consents drop`: upload a file, follow its import to the end, and show its summary."""
+"""`consents drop`: upload a file, wait for its import, and show the summary."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
-from consents.domain.drop import FAILED, Drop, drop_of
 from consents.domain.record import Wire
+from consents.imports.drop import Drop, parse_key
+from consents.imports.import_state import FAILED
 from rich.console import Group, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from consents_cli import imports, output
-from consents_cli.errors import Failed, failing_with
+from consents_cli.errors import Failed, exit_on_error
 from consents_cli.options import AsJson, OrgId, Region, StackName
 from consents_cli.stack import Stack, open_stack
 
@@ -23,22 +24,22 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 SECONDS_TO_BEGIN = 120
-"""How long an import may take to begin: a cold start, and some files before it."""
+"""Time for an import to begin: a cold start, and a few files ahead of it."""
 
 EXIT_REJECTED, EXIT_FAILED, EXIT_INTERRUPTED = 1, 2, 130
 
-_SECONDS_BETWEEN_LOOKS = 0.25
-_LONGEST_KEY = 1024  # S3's limit
-_ROWS_SHOWN = 10
+_POLL_SECONDS = 0.25
+_MAX_KEY_BYTES = 1024  # limit of S3
+_MAX_ROWS_SHOWN = 10
 
 
-@failing_with(EXIT_FAILED)
+@exit_on_error(EXIT_FAILED)
 def drop(
-    file: Annotated[Path, typer.Argument(help="A .jsonl or .csv file, either also .gz.")],
+    file: Annotated[Path, typer.Argument(help="A .jsonl, .csv, .jsonl.gz or .csv.gz file.")],
     org: OrgId,
-    wire: Annotated[Wire, typer.Option(help="The wire whose records its rows are.")],
+    wire: Annotated[Wire, typer.Option(help="The API whose record format the rows have.")],
     follow: Annotated[
-        bool, typer.Option("--follow/--no-follow", help="Stay until the import is at its end.")
+        bool, typer.Option("--follow/--no-follow", help="Wait until the import ends.")
     ] = True,
     stack: StackName = None,
     region: Region = None,
@@ -46,21 +47,20 @@ def drop(
 ) -> None:
     """Import a file of consents.
 
-    The exit code is 0 if every row is in the ledger, 1 if all were read and some refused, and 2 if
-    anything failed, before, during or after the import. With --no-follow 0 says that the file is
-    uploaded.
+    The exit code is 0 if the ledger holds every row, 1 if rows were rejected, and 2 if the command
+    or the import failed. With --no-follow, it is 0 once the file is uploaded.
     """
     opened = open_stack(stack, region)
     dropped = upload(opened, file, org, wire)
     if not follow:
-        told = {"import_id": dropped.import_id}
-        output.show(told, as_json=as_json, people=lambda: dropped.import_id)
+        uploaded = {"import_id": dropped.import_id}
+        output.show(uploaded, as_json=as_json, people=lambda: dropped.import_id)
         return
     try:
         summary = wait_for_summary(opened, dropped)
     except KeyboardInterrupt:
-        asked = f"`consents import show {dropped.import_id}`"
-        typer.echo(f"consents: the import goes on: {asked} tells how far it is", err=True)
+        show = f"`consents import show {dropped.import_id}`"
+        typer.echo(f"consents: the import continues: see its state with {show}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     output.show(summary, as_json=as_json, people=lambda: _for_people(opened, dropped, summary))
     if summary["state"] == FAILED:
@@ -70,16 +70,16 @@ def drop(
 
 
 def upload(stack: Stack, file: Path, org_id: str, wire: Wire) -> Drop:
-    """Upload a file to where it is imported, and return the drop that it is then.
+    """Upload a file to the drops bucket, and return the drop that it has become.
 
     Raises:
-        Failed: the file cannot be read, or is none that is imported.
+        Failed: the file cannot be read or imported, or the organization is unknown.
     """
     bucket, key = stack.output("DropsBucket"), f"drops/{org_id}/{wire}/{file.name}"
-    stack.entries.entry(org_id)  # else the import would fail, a little later
+    stack.entries.entry(org_id)  # else only the import would fail
     _check_name(file, bucket, key)
     version = _put(stack.s3(), file, bucket, key)
-    dropped = drop_of(bucket, key, version)
+    dropped = parse_key(bucket, key, version)
     assert dropped is not None  # noqa: S101 - its name was checked
     return dropped
 
@@ -89,21 +89,21 @@ def _check_name(file: Path, bucket: str, key: str) -> None:
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
-        raise Failed(f"the name {name!r} is not UTF-8") from None
-    if size > _LONGEST_KEY:
-        raise Failed(f"the key of a drop may have at most {_LONGEST_KEY} bytes, and has {size}")
-    if drop_of(bucket, key, "") is None:
-        raise Failed(f"{name!r} is not imported: a name ends in .jsonl, .csv, .jsonl.gz or .csv.gz")
+        raise Failed(f"invalid file name {name!r}: not UTF-8") from None
+    if size > _MAX_KEY_BYTES:
+        raise Failed(f"file name too long: its key has {size} bytes, at most {_MAX_KEY_BYTES}")
+    if parse_key(bucket, key, "") is None:
+        raise Failed(f"invalid file name {name!r}: must end in .jsonl, .csv, .jsonl.gz or .csv.gz")
 
 
 def _put(client: "S3Client", file: Path, bucket: str, key: str) -> str:
-    """Upload a file, in parts if it is long, and return the version that it has become."""
+    """Upload a file, in parts if it is large, and return its version."""
     versions: list[str] = []
 
     def keep_version(parsed: Mapping[str, Any], **_: Any) -> None:
         versions.append(parsed.get("VersionId", "null"))
 
-    # What the upload returns tells no version, and to ask for it later may tell that of another.
+    # The upload returns no version, and a later HeadObject may see a newer one.
     for call in ("PutObject", "CompleteMultipartUpload"):
         client.meta.events.register(f"after-call.s3.{call}", keep_version)
     try:
@@ -120,68 +120,71 @@ def _put(client: "S3Client", file: Path, bucket: str, key: str) -> str:
 def wait_for_summary(
     stack: Stack, dropped: Drop, seconds_to_begin: float = SECONDS_TO_BEGIN
 ) -> dict[str, Any]:
-    """Return the summary of an import once it is there, and show meanwhile how far it is.
+    """Wait for the summary of an import, and show the progress until then.
 
     Raises:
         Failed: the import does not begin in time.
     """
     deadline = time.monotonic() + seconds_to_begin
-    with _bar(TextColumn("{task.fields[counted]}")) as bar:
-        task = bar.add_task("waiting", total=None, counted=f"import {dropped.import_id}")
+    with _bar(TextColumn("{task.fields[progress]}")) as bar:
+        task = bar.add_task("waiting", total=None, progress=f"import {dropped.import_id}")
         while True:
-            told = imports.find(stack, dropped.import_id)
-            if told is not None:
-                bar.update(task, **_shown(told))
-                if told["finished_at"] and (summary := _report(stack, dropped, "summary.json")):
+            found = imports.find(stack, dropped.import_id)
+            if found is not None:
+                bar.update(task, **_progress(found))
+                if found["finished_at"] and (summary := _report(stack, dropped, "summary.json")):
                     return dict(orjson.loads(summary.read()))
             elif time.monotonic() > deadline:
                 raise Failed(
-                    f"the file is dropped, but its import has not begun in {seconds_to_begin:.0f} "
-                    f"s: `consents import show {dropped.import_id}` tells whether it has since"
+                    f"the import has not begun within {seconds_to_begin:.0f} s: the file is "
+                    f"uploaded, so run `consents import show {dropped.import_id}` later"
                 )
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            time.sleep(_POLL_SECONDS)
 
 
 def _bar(column: TextColumn | DownloadColumn) -> Progress:
-    """Return a progress display, which is seen on a terminal alone, and gone at its end."""
+    """Return a progress display, which only a terminal shows, and which disappears."""
     console = output.progress_console()
     columns = TextColumn("{task.description}"), BarColumn(), column, TimeElapsedColumn()
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def _shown(told: Mapping[str, Any]) -> dict[str, Any]:
-    rows, done, parts = told["rows"], told["parts_done"], told["parts"]
+def _progress(found: Mapping[str, Any]) -> dict[str, Any]:
+    rows, done, parts = found["rows"], found["parts_done"], found["parts"]
+    reason = f" ({found['reason']})" if found.get("reason") else ""
     return {
-        "description": told["state"],
+        "description": found["state"] + reason,
         "completed": done,
-        "total": parts,  # None until the file is cut to its end
-        "counted": f"{rows} rows, {done} of {'?' if parts is None else parts} parts",
+        "total": parts,  # None until the whole file is cut
+        "progress": f"{rows} rows, {done} of {'?' if parts is None else parts} parts",
     }
 
 
 def _report(stack: Stack, dropped: Drop, name: str) -> Any:
-    """Return a report of an import as a stream, or None if it is not there yet."""
+    """Return a report of an import as a stream, or None if it is not written yet."""
     client = stack.s3()
     try:
-        answer = client.get_object(Bucket=dropped.bucket, Key=dropped.report_key(name))
+        response = client.get_object(Bucket=dropped.bucket, Key=dropped.report_key(name))
     except client.exceptions.NoSuchKey:
         return None
-    return answer["Body"]
+    return response["Body"]
 
 
 def _for_people(stack: Stack, dropped: Drop, summary: Mapping[str, Any]) -> RenderableType:
     shown: list[RenderableType] = [output.details(imports.flat(summary))]
     if summary["rejected"]:
         names = ("row", "code", "reason")
-        refused = output.table(_refused(stack, dropped), names, title="Refused", wrapped={"reason"})
+        rejected = output.table(
+            _rejected(stack, dropped), names, title="Rejected rows", wrapped={"reason"}
+        )
         where = f"s3://{dropped.bucket}/{dropped.report_key('rejected.jsonl')}"
-        shown += ["", refused, Text(f"All of them are in {where}", overflow="fold")]
+        shown += ["", rejected, Text(f"All rejected rows: {where}", overflow="fold")]
     return Group(*shown)
 
 
-def _refused(stack: Stack, dropped: Drop) -> Iterator[dict[str, Any]]:
-    """Return the first refused rows, of however many there are."""
+def _rejected(stack: Stack, dropped: Drop) -> Iterator[dict[str, Any]]:
+    """Return the first rejected rows."""
     body = _report(stack, dropped, "rejected.jsonl")
     if body is not None:
-        yield from map(orjson.loads, islice(body.iter_lines(), _ROWS_SHOWN))
+        yield from map(orjson.loads, islice(body.iter_lines(), _MAX_ROWS_SHOWN))
         body.close()

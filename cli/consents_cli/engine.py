@@ -1,4 +1,4 @@
-"""The local AWS: one MiniStack process with its workers, in a process group of their own."""
+"""MiniStack, the local AWS: one process with its workers, in a separate process group."""
 
 import contextlib
 import os
@@ -19,29 +19,29 @@ SERVICES = "apigateway,cloudformation,cloudwatch,dynamodb,iam,lambda,logs,s3,sec
 
 _SECONDS_TO_START = 60
 _SECONDS_TO_STOP = 10
-_PASSED_ON = ("LANG", "LC_ALL", "PATH")
+_INHERITED = ("LANG", "LC_ALL", "PATH")
 
 
 def url(port: int) -> str:
-    """Return the endpoint of every service."""
+    """Return the endpoint URL, which is the same for every service."""
     return f"http://{HOST}:{port}"
 
 
 def check_port(port: int) -> None:
-    """Raise `Failed` where something listens already."""
+    """Raise `Failed` if a port is in use."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
         except OSError as error:
             raise Failed(
-                f"port {port} cannot be used ({os.strerror(error.errno or 0).lower()}): "
-                "name another with --port"
+                f"port {port} is not available: {os.strerror(error.errno or 0).lower()}; "
+                "choose another with --port"
             ) from None
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on now."""
+    """Return a port that is free now."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         port: int = listener.getsockname()[1]
@@ -49,14 +49,14 @@ def free_port() -> int:
 
 
 def start(files: LocalFiles, port: int) -> subprocess.Popen[bytes]:
-    """Start the engine, which holds `files.engine_lock` as long as it lives.
+    """Start MiniStack, which holds `files.engine_lock` while it runs.
 
     Raises:
-        Failed: one holds it already.
+        Failed: another process holds the lock.
     """
     lock = locks.take(files.engine_lock)
     if lock is None:
-        raise Failed("a local stack is running already")
+        raise Failed("a local stack is running already: stop it with `consents local down`")
     try:
         shutil.rmtree(files.scratch, ignore_errors=True)
         files.scratch.mkdir()
@@ -78,20 +78,20 @@ def start(files: LocalFiles, port: int) -> subprocess.Popen[bytes]:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], files: LocalFiles, port: int) -> None:
-    """Return when the engine answers, or raise `Failed` when it does not."""
+    """Wait until MiniStack responds, or raise `Failed` if it does not start."""
     deadline = time.monotonic() + _SECONDS_TO_START
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             direct().open(f"{url(port)}/_ministack/health", timeout=2).close()
             return
         time.sleep(0.05)
-    raise Failed(f"MiniStack did not start: see {files.engine_log}")
+    raise Failed(f"MiniStack did not start: read {files.engine_log}")
 
 
 def stop(files: LocalFiles) -> bool:
-    """End the engine and all its workers, and tell whether there was one.
+    """Kill MiniStack and all its workers; return whether it was running.
 
-    They are killed: what they hold is in memory, and what they leave in files is ours to remove.
+    They hold everything in memory, and `LocalFiles.clear` removes their files.
     """
     leader = locks.holder(files.engine_lock)
     if leader is None:
@@ -103,9 +103,9 @@ def stop(files: LocalFiles) -> bool:
 
 
 def _kill_group(leader: int) -> bool:
-    """Kill a process group, and tell whether there was anything to kill."""
+    """Kill a process group; return whether it existed."""
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(leader, os.WNOHANG)  # where it is our own child, it stays until it is asked for
+        os.waitpid(leader, os.WNOHANG)  # reap it if it is a child of this process
     try:
         os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:
@@ -114,16 +114,16 @@ def _kill_group(leader: int) -> bool:
 
 
 def direct() -> urllib.request.OpenerDirector:
-    """Return an opener that goes through no proxy."""
+    """Return an opener that ignores proxies."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def environment(files: LocalFiles, port: int) -> dict[str, str]:
-    """Return all that the engine, and so every function, knows of the user's environment.
+    """Return the environment of MiniStack, with almost nothing of the user's.
 
-    MiniStack hands its own environment on to the functions, and reads dozens of settings from it.
+    MiniStack passes its environment on to the functions, and reads many settings from it.
     """
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | {
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),
         "HOME": str(files.scratch),

@@ -1,21 +1,22 @@
-"""What an operator's command can fail of without a fault of ours."""
+"""Expected errors of a command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from consents.accounts.directory_writer import DirectoryError
+from consents.aws.errors import CALL_ERRORS
 
 
 class Failed(Exception):
-    """A command cannot do what it was asked; the message is one line, for a person."""
+    """A command failed; the message is one line: what, why, and what to do."""
 
 
 @contextmanager
-def failing_with(exit_code: int) -> Iterator[None]:
-    """Tell what is expected to fail in one line, and exit with a code."""
+def exit_on_error(exit_code: int) -> Iterator[None]:
+    """Print an expected error as one line, and exit with this code."""
     try:
         yield
-    except (Failed, BotoCoreError, ClientError) as error:
+    except (Failed, DirectoryError, *CALL_ERRORS) as error:
         typer.echo(f"consents: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(exit_code) from None

@@ -1,4 +1,4 @@
-"""`consents local invoke`: one event through a built function in AWS's own runtime."""
+"""`consents local invoke`: run one event through a built function in the Lambda runtime."""
 
 import sys
 from pathlib import Path
@@ -14,24 +14,26 @@ from consents_cli.stack import running_state
 
 
 def invoke(
-    function: Annotated[str, typer.Argument(help="As in template.yaml: CaptureConsents.")],
-    event: Annotated[Path, typer.Argument(help="A file such as those of events/.")],
+    function: Annotated[
+        str, typer.Argument(help="Name in template.yaml, such as CaptureConsents.")
+    ],
+    event: Annotated[Path, typer.Argument(help="A JSON file, such as those in events/.")],
 ) -> None:
-    """Run an event through a function of the local stack, in AWS's own runtime.
+    """Run an event through a function of the local stack, in the Lambda runtime.
 
-    The answer goes to stdout, what the function logs to stderr. In place of the example credentials
-    of events/ it is sent those of the demo organization.
+    Prints the response to stdout, and the log of the function to stderr. Credentials of the files
+    in events/ are replaced with those of the demo organization.
     """
     files = local_files()
     state = running_state(files)
     if state is None:
         raise Failed("no local stack is running: start one with `make run`")
-    sent = demo.in_its_name(_read(event), state["organizations"][0])
-    named = runtime.deployed(files, state["aws_endpoint_url"], function)
+    content = demo.with_demo_credentials(_read(event), state["organizations"][0])
+    deployed = runtime.deployed(files, state["aws_endpoint_url"], function)
     python = runtime.prepare(files)
-    with signals.interrupt(), runtime.running(named, python, sys.stderr.buffer) as running:
-        answer = running.invoke(sent.encode())
-    typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
+    with signals.interrupt(), runtime.running(deployed, python, sys.stderr.buffer) as running:
+        response = running.invoke(content.encode())
+    typer.echo(orjson.dumps(response, option=orjson.OPT_INDENT_2))
 
 
 def _read(event: Path) -> str:

@@ -1,6 +1,6 @@
-"""Where the local stack keeps what it needs: `.local` at the root of the source checkout.
+"""Files of the local stack: `.local` at the root of the source checkout.
 
-`CONSENTS_LOCAL_DIR` names another folder, for a second stack beside the first.
+The environment variable `CONSENTS_LOCAL_DIR` names another folder, for a second stack.
 """
 
 import json
@@ -24,46 +24,46 @@ class LocalFiles:
 
     @property
     def state(self) -> Path:
-        """What clients and the other commands need to know; it is there while the stack runs."""
+        """The URLs, names and credentials of a running stack; it exists while the stack runs."""
         return self.folder / "stack.json"
 
     @property
     def engine_lock(self) -> Path:
-        """Held by MiniStack as long as it lives."""
+        """The lock that MiniStack holds while it runs."""
         return self.folder / "engine.lock"
 
     @property
     def up_lock(self) -> Path:
-        """Held by `consents local up` as long as it runs."""
+        """The lock that `consents local up` holds while it runs."""
         return self.folder / "up.lock"
 
     @property
     def engine_log(self) -> Path:
-        """What MiniStack and the functions print."""
+        """The output of MiniStack and the functions."""
         return self.folder / "ministack.log"
 
     @property
     def sam_log(self) -> Path:
-        """What `sam build` and `sam deploy` print."""
+        """The output of `sam build` and `sam deploy`."""
         return self.folder / "sam.log"
 
     @property
     def build(self) -> Path:
-        """What `sam build` makes."""
+        """The result of `sam build`."""
         return self.folder / "sam" / "build"
 
     @property
     def runtime(self) -> Path:
-        """What functions find in AWS's runtime, as an environment of its own."""
+        """A virtual environment with the packages of the Lambda runtime."""
         return self.folder / "runtime"
 
     @property
     def scratch(self) -> Path:
-        """MiniStack's temporary files."""
+        """Temporary files of MiniStack."""
         return self.folder / "scratch"
 
     def read_state(self) -> dict[str, Any] | None:
-        """Return what `write_state` wrote, or None."""
+        """Return the state of the stack, or None."""
         try:
             state: dict[str, Any] = json.loads(self.state.read_text())
         except FileNotFoundError:
@@ -71,7 +71,7 @@ class LocalFiles:
         return state
 
     def write_state(self, state: dict[str, Any]) -> None:
-        """Write the state whole or not at all, for nobody else to read: it holds secrets."""
+        """Write the state atomically, readable only by its owner: it holds secrets."""
         draft = self.state.with_suffix(".draft")
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -79,14 +79,14 @@ class LocalFiles:
         draft.replace(self.state)
 
     def clear(self) -> None:
-        """Remove what must not outlive the stack."""
+        """Remove the files that must not outlive the stack."""
         self.state.unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def local_files() -> LocalFiles:
-    """Return the files of the local stack, which need not exist."""
+    """Return the files of the local stack, which need not exist yet."""
     if not (PROJECT / "template.yaml").is_file():
-        raise Failed("the local stack needs a source checkout of Consent Ledger")
+        raise Failed("no source checkout: the local stack needs one; run consents from its .venv")
     folder = os.environ.get("CONSENTS_LOCAL_DIR")
     return LocalFiles(Path(folder).absolute() if folder else PROJECT / ".local")

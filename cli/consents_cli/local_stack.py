@@ -1,11 +1,14 @@
-"""`consents local`: the whole stack on this machine, deployed as it deploys to AWS."""
+"""`consents local`: the whole stack on this machine, deployed with SAM as on AWS."""
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,31 +24,38 @@ DEFAULT_PORT = 4566
 
 _SECONDS_TO_STOP = 20
 
-app = typer.Typer(no_args_is_help=True, help="The local stack: all of it, on this machine alone.")
+app = typer.Typer(
+    no_args_is_help=True, help="The local stack, for development: no AWS account needed."
+)
 app.command()(invoke)
 
 
 @app.command()
 def up(
     port: Annotated[
-        int, typer.Option(min=1, max=65535, metavar="PORT", help="The port on 127.0.0.1.")
+        int, typer.Option(min=1, max=65535, metavar="PORT", help="Port on 127.0.0.1.")
     ] = DEFAULT_PORT,
-    detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once the stack is ready.")
+    ] = False,
+    build: Annotated[
+        bool, typer.Option("--build/--no-build", help="Build, or deploy the last build again.")
+    ] = True,
 ) -> None:
-    """Start the local stack, and stay until Ctrl-C, which leaves nothing running."""
+    """Start the local stack, and stop it on Ctrl-C."""
     files = local_files()
     files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(files), signals.interrupt(), contextlib.ExitStack() as at_the_end:
-        _check(files, port)
-        at_the_end.callback(_tear_down, files)
+    with _exclusive(files), signals.interrupt(), contextlib.ExitStack() as cleanup:
+        _check(files, port, build)
+        cleanup.callback(_tear_down, files)
         try:
-            process = _bring_up(files, port)
+            process = _bring_up(files, port, build)
         except KeyboardInterrupt:
             raise Failed("stopped before the local stack was ready") from None
         if detach:
-            at_the_end.pop_all()
+            cleanup.pop_all()
         else:
-            _stay(process, files)
+            _wait(process, files)
 
 
 @app.command()
@@ -54,7 +64,7 @@ def down() -> None:
     files = local_files()
     owner = locks.holder(files.up_lock)
     if owner:
-        _tell_to_stop(owner, files)
+        _ask_to_stop(owner, files)
     stopped = engine.stop(files)
     files.clear()
     typer.echo("stopped" if owner or stopped else "no local stack was running")
@@ -62,7 +72,7 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Tell whether the local stack runs: the exit code is 0 if it does, and 1 if not."""
+    """Show whether the local stack is running: exit code 0 if it is, 1 if not."""
     files = local_files()
     state = files.read_state()
     if state is None or locks.holder(files.engine_lock) is None:
@@ -72,19 +82,21 @@ def status() -> None:
     typer.echo(f"running at {state['api_url']}")
 
 
-def _check(files: LocalFiles, port: int) -> None:
-    """Raise `Failed` for what can be known to go wrong; clear away what died half-made."""
+def _check(files: LocalFiles, port: int, build: bool) -> None:
+    """Raise `Failed` if the stack cannot start; remove the rest of one that crashed."""
     if locks.holder(files.engine_lock) and files.read_state():
         raise _already_running(files)
     engine.stop(files)
     files.clear()
     sam.check_tools(sam.search_path())
+    if not build and not (files.build / "template.yaml").is_file():
+        raise Failed("nothing is built yet: start without --no-build")
     engine.check_port(port)
 
 
 @contextlib.contextmanager
-def _alone(files: LocalFiles) -> Iterator[None]:
-    """Keep every other `consents local up` out of these files."""
+def _exclusive(files: LocalFiles) -> Iterator[None]:
+    """Hold the lock of `consents local up`, or raise `Failed` if another process does."""
     lock = locks.take(files.up_lock)
     if lock is None:
         raise _already_running(files)
@@ -98,16 +110,17 @@ def _alone(files: LocalFiles) -> Iterator[None]:
 def _already_running(files: LocalFiles) -> Failed:
     state = files.read_state()
     what = f"is running already, at {state['api_url']}" if state else "is starting already"
-    return Failed(f"the local stack {what}: `consents local down` stops it")
+    return Failed(f"the local stack {what}: stop it with `consents local down`")
 
 
-def _bring_up(files: LocalFiles, port: int) -> subprocess.Popen[bytes]:
-    """Start, build, deploy and fill the local stack, then write and print what it is."""
+def _bring_up(files: LocalFiles, port: int, build: bool) -> subprocess.Popen[bytes]:
+    """Start, build, deploy and fill the local stack, then write and print its state."""
     with _step("MiniStack"):
         process = engine.start(files, port)
         engine.wait_until_ready(process, files, port)
-    with _step("sam build"):
-        sam.build(files)
+    if build:
+        with _step("sam build"):
+            sam.build(files)
     with _step("sam deploy"):
         sam.deploy(files, engine.url(port))
     with _step("demo organization"):
@@ -118,24 +131,24 @@ def _bring_up(files: LocalFiles, port: int) -> subprocess.Popen[bytes]:
     return process
 
 
-def _stay(process: subprocess.Popen[bytes], files: LocalFiles) -> None:
-    """Wait until we are told to stop."""
-    typer.echo("\nCtrl-C stops it.")
+def _wait(process: subprocess.Popen[bytes], files: LocalFiles) -> None:
+    """Wait until the user stops the stack."""
+    typer.echo("\nPress Ctrl-C to stop the stack.")
     with contextlib.suppress(KeyboardInterrupt):
         process.wait()
-        raise Failed(f"MiniStack ended by itself: see {files.engine_log}")
+        raise Failed(f"MiniStack stopped unexpectedly: read {files.engine_log}")
 
 
 def _tear_down(files: LocalFiles) -> None:
-    """Leave nothing running, however often we are told to stop meanwhile."""
-    for one in signals.THAT_STOP:
+    """Stop MiniStack and remove its files; further stop signals are ignored."""
+    for one in signals.STOP_SIGNALS:
         signal.signal(one, signal.SIG_IGN)
     engine.stop(files)
     files.clear()
 
 
-def _tell_to_stop(owner: int, files: LocalFiles) -> None:
-    """Let `consents local up` clean up after itself."""
+def _ask_to_stop(owner: int, files: LocalFiles) -> None:
+    """Ask `consents local up` to stop, and wait until it has cleaned up."""
     deadline = time.monotonic() + _SECONDS_TO_STOP
     with contextlib.suppress(ProcessLookupError):
         os.kill(owner, signal.SIGTERM)
@@ -158,7 +171,7 @@ def _state(stack: Stack, endpoint_url: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _step(name: str) -> Iterator[None]:
-    """Show what is going on, and then how long it took."""
+    """Show a step while it runs, and then how long it took."""
     console = output.console()
     started = time.monotonic()
     with console.status(name):
@@ -166,20 +179,39 @@ def _step(name: str) -> Iterator[None]:
     console.print(f"{name:<20}{time.monotonic() - started:5.1f} s")
 
 
-def _print(state: dict[str, Any], files: LocalFiles) -> None:
+def _print(state: Mapping[str, Any], files: LocalFiles) -> None:
+    """Print where the stack is, and commands to try next."""
     console = output.console()
     organization = state["organizations"][0]
     where = {
         "API": state["api_url"],
-        "AWS endpoint": f"{state['aws_endpoint_url']} (region {state['region']}, any credentials)",
-        **{f"{name} table": table for name, table in state["tables"].items()},
-        "drops bucket": state["drops_bucket"],
         "organization": f"{organization['org_id']} ({organization['name']})",
-        "all of it, as JSON": files.state,
-        "logs": f"{files.engine_log.name} and {files.sam_log.name} beside it",
+        "settings": f"{_shown_path(files.state)} (URLs, tables, credentials)",
+        "logs": f"{_shown_path(files.engine_log)}, {_shown_path(files.sam_log)}",
     }
-    console.print()
+    console.print("\nThe local stack is ready.\n")
     console.print(output.details(where))
-    for wire, command in demo.calls(state["api_url"], organization).items():
-        console.print(Text(f"\nTry the {wire} wire:\n", style="bold"))
+    for heading, command in _commands(state["api_url"], organization).items():
+        console.print(Text(f"\n{heading}:\n", style="bold"))
         typer.echo(command)
+
+
+def _commands(api_url: str, organization: Mapping[str, Any]) -> dict[str, str]:
+    """Return commands to try, by heading."""
+    requests = demo.calls(api_url, organization)
+    history = f"history --org {organization['org_id']} --contact {demo.CONTACT}"
+    return {
+        **{f"Send two records to the {api}": request for api, request in requests.items()},
+        "Show the consent history of a contact": f"{_program()} {history}",
+    }
+
+
+def _program() -> str:
+    """Return how a shell in this folder runs this command."""
+    program = Path(sys.executable).with_name("consents")
+    return "consents" if shutil.which("consents") == str(program) else _shown_path(program)
+
+
+def _shown_path(path: Path) -> str:
+    """Return a path relative to the current folder if it is below it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -1,12 +1,12 @@
-"""Locks that the kernel lets go of when their last holder ends, however it ends."""
+"""File locks that the kernel releases when their last holder exits, for whatever reason."""
 
 import fcntl
 import os
 import time
 from pathlib import Path
 
-_PATIENCE = 0.5
-"""Seconds to wait for one who only looks whether the lock is held."""
+_TIMEOUT_SECONDS = 0.5
+"""Covers the moment in which `holder` of another process tests the lock."""
 
 
 def take(path: Path) -> int | None:
@@ -15,7 +15,7 @@ def take(path: Path) -> int | None:
     The lock is held as long as the descriptor is open in any process that inherited it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     while not _lock(descriptor, fcntl.LOCK_EX):
         if time.monotonic() > deadline:
             os.close(descriptor)
@@ -25,13 +25,13 @@ def take(path: Path) -> int | None:
 
 
 def name_holder(descriptor: int, pid: int) -> None:
-    """Write down which process it is that holds a lock."""
+    """Write the id of the process that holds a lock into its file."""
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(pid).encode(), 0)
 
 
 def holder(path: Path) -> int | None:
-    """Return the process that holds a lock, or None. It is alive: the lock says so."""
+    """Return the id of the process that holds a lock, or None; a held lock has a live holder."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:

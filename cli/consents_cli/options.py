@@ -1,19 +1,19 @@
-"""The options that many commands share."""
+"""Options that many commands share."""
 
 from typing import Annotated
 
 import typer
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-OrgId = Annotated[str, typer.Option("--org", help="The organization's id.", metavar="ORG_ID")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OrgId = Annotated[str, typer.Option("--org", help="Id of the organization.", metavar="ORG_ID")]
 Region = Annotated[
-    str | None, typer.Option(help="The AWS region of a deployed stack.", metavar="REGION")
+    str | None, typer.Option(help="AWS region of the deployed stack.", metavar="REGION")
 ]
 StackName = Annotated[
     str | None,
     typer.Option(
         "--stack",
-        help="A deployed stack, in place of the local one.",
+        help="Name of a deployed stack; without it, the local stack.",
         metavar="NAME",
     ),
 ]

@@ -1,4 +1,4 @@
-"""`consents org`: the tenants of a stack."""
+"""`consents org`: the organizations of a stack, its tenants."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -6,45 +6,59 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from consents.aws.directory import CACHE_SECONDS, Organization
+from consents.accounts.directory import CACHE_SECONDS
+from consents.accounts.directory_writer import Entry
+from consents.domain.organization import (
+    DEFAULT_PARTS_PER_DAY,
+    DEFAULT_RECORDS_PER_MINUTE,
+    Organization,
+    Plan,
+)
 from consents.domain.record import timestamp
 from rich.console import Group, RenderableType
 from ulid import ULID
 
 from consents_cli import credentials, output
-from consents_cli.directory_writer import Entry
 from consents_cli.errors import Failed
 from consents_cli.options import AsJson, Region, StackName
 from consents_cli.stack import Stack, open_stack
 
-PLANS = ("payg", "growth", "scale", "enterprise", "starter")
-"""All but the last, which is dormant, include the capture of consent."""
+PLANS = tuple(str(plan) for plan in Plan)
 
-MOST_RECORDS_PER_MINUTE = 10_000_000
-_LONGEST_NAME = 200
+MAX_RECORDS_PER_MINUTE = 10_000_000
+MAX_PARTS_PER_DAY = 10_000_000
+_MAX_NAME_LENGTH = 200
 
-_IN_FORCE = f"It is in force within {CACHE_SECONDS} seconds, without a restart."
+_RECORDS_HELP = "Records per minute of both APIs together."
+_PARTS_HELP = "Parts of files, at most 1000 rows each, to import per UTC day."
+_IN_FORCE = f"Functions apply the change within {CACHE_SECONDS} seconds."
 
-OrgIdArgument = Annotated[str | None, typer.Argument(metavar="[ORG_ID]", help="Its id.")]
+OrgIdArgument = Annotated[
+    str | None, typer.Argument(metavar="[ORG_ID]", help="Id of the organization.")
+]
 OrgIdOption = Annotated[str | None, typer.Option(hidden=True)]
 
-app = typer.Typer(no_args_is_help=True, help="Organizations: who keeps consents here.")
+app = typer.Typer(no_args_is_help=True, help="Organizations: the tenants of a stack.")
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Option(help="What people call it.")],
+    name: Annotated[str, typer.Option(help="Display name.")],
     plan: Annotated[str, typer.Option(metavar="PLAN", help=", ".join(PLANS))] = "payg",
     records_per_minute: Annotated[
-        int, typer.Option(help="The allowance that both wires share.", metavar="NUMBER")
-    ] = 60_000,
+        int, typer.Option(help=_RECORDS_HELP, metavar="NUMBER")
+    ] = DEFAULT_RECORDS_PER_MINUTE,
+    parts_per_day: Annotated[
+        int, typer.Option(help=_PARTS_HELP, metavar="NUMBER")
+    ] = DEFAULT_PARTS_PER_DAY,
     stack: StackName = None,
     region: Region = None,
     as_json: AsJson = False,
 ) -> None:
     """Create an organization."""
-    made = asdict(add(open_stack(stack, region), name, plan, records_per_minute))
-    output.show(made, as_json=as_json, people=lambda: output.details(made))
+    opened = open_stack(stack, region)
+    created = asdict(add(opened, name, plan, records_per_minute, parts_per_day))
+    output.show(created, as_json=as_json, people=lambda: output.details(created))
 
 
 @app.command("list")
@@ -63,75 +77,93 @@ def show(
     region: Region = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show an organization, its credentials (never their secrets) and its senders."""
+    """Show an organization with its senders and credentials, without their secrets."""
     named = _named(org_id or org, "show")
-    told = _told(open_stack(stack, region).entries.entry(named))
-    output.show(told, as_json=as_json, people=lambda: _for_people(told))
+    entry = _described(open_stack(stack, region).entries.entry(named))
+    output.show(entry, as_json=as_json, people=lambda: _for_people(entry))
 
 
-@app.command("set", help=f"Change an organization's allowance or plan. {_IN_FORCE}")
+@app.command("set", help=f"Change the plan or the limits of an organization. {_IN_FORCE}")
 def change(
     org_id: OrgIdArgument = None,
     org: OrgIdOption = None,
     records_per_minute: Annotated[
-        int | None, typer.Option(help="The allowance that both wires share.", metavar="NUMBER")
+        int | None, typer.Option(help=_RECORDS_HELP, metavar="NUMBER")
     ] = None,
+    parts_per_day: Annotated[int | None, typer.Option(help=_PARTS_HELP, metavar="NUMBER")] = None,
     plan: Annotated[str | None, typer.Option(metavar="PLAN", help=", ".join(PLANS))] = None,
     stack: StackName = None,
     region: Region = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change what is given of an organization, and nothing else."""
+    """Change the given attributes of an organization."""
     named = _named(org_id or org, "set")
-    sent: dict[str, str | int | None] = {"plan": plan, "records_per_minute": records_per_minute}
+    sent: dict[str, str | int | None] = {
+        "plan": plan,
+        "records_per_minute": records_per_minute,
+        "parts_per_day": parts_per_day,
+    }
     changes = {name: value for name, value in sent.items() if value is not None}
     if not changes:
-        raise Failed("name what to set: --records-per-minute NUMBER or --plan PLAN")
-    _check(plan, records_per_minute)
+        options = "--records-per-minute NUMBER, --parts-per-day NUMBER or --plan PLAN"
+        raise Failed(f"nothing to set: pass {options}")
+    _check(plan, records_per_minute, parts_per_day)
     entries = open_stack(stack, region).entries
     entries.change_organization(named, changes)
-    told = asdict(entries.entry(named).organization)
-    output.show(told, as_json=as_json, people=lambda: Group(output.details(told), f"\n{_IN_FORCE}"))
+    changed = asdict(entries.entry(named).organization)
+    output.show(
+        changed, as_json=as_json, people=lambda: Group(output.details(changed), f"\n{_IN_FORCE}")
+    )
 
 
-def add(stack: Stack, name: str, plan: str, records_per_minute: int) -> Organization:
+def add(
+    stack: Stack,
+    name: str,
+    plan: str,
+    records_per_minute: int = DEFAULT_RECORDS_PER_MINUTE,
+    parts_per_day: int = DEFAULT_PARTS_PER_DAY,
+) -> Organization:
     """Add an organization to a stack's directory."""
-    if not 1 <= len(name.strip()) <= _LONGEST_NAME:
-        raise Failed(f"a name has 1..{_LONGEST_NAME} characters")
-    _check(plan, records_per_minute)
+    if not 1 <= len(name.strip()) <= _MAX_NAME_LENGTH:
+        raise Failed(f"invalid name: must have 1..{_MAX_NAME_LENGTH} characters")
+    _check(plan, records_per_minute, parts_per_day)
     now = datetime.now(UTC)
     org_id = f"org_{ULID.from_datetime(now)}".lower()
-    organization = Organization(org_id, name.strip(), plan, records_per_minute, timestamp(now))
+    organization = Organization(
+        org_id, name.strip(), plan, records_per_minute, timestamp(now), parts_per_day
+    )
     stack.entries.add_organization(organization)
     return organization
 
 
-def _check(plan: str | None, records_per_minute: int | None) -> None:
-    """Raise `Failed` for a plan that there is not, or an allowance that cannot be."""
+def _check(plan: str | None, records_per_minute: int | None, parts_per_day: int | None) -> None:
+    """Raise `Failed` for an unknown plan, or a number out of bounds."""
     if plan is not None and plan not in PLANS:
-        raise Failed(f"there is no plan {plan!r}: the plans are {', '.join(PLANS)}")
-    if records_per_minute is not None and not 1 <= records_per_minute <= MOST_RECORDS_PER_MINUTE:
-        raise Failed(f"records per minute must be 1..{MOST_RECORDS_PER_MINUTE}")
+        raise Failed(f"unknown plan {plan!r} (choose from {', '.join(PLANS)})")
+    if parts_per_day is not None and not 0 <= parts_per_day <= MAX_PARTS_PER_DAY:
+        raise Failed(f"invalid parts per day: must be 0..{MAX_PARTS_PER_DAY}")
+    if records_per_minute is not None and not 1 <= records_per_minute <= MAX_RECORDS_PER_MINUTE:
+        raise Failed(f"invalid records per minute: must be 1..{MAX_RECORDS_PER_MINUTE}")
 
 
 def _named(org_id: str | None, command: str) -> str:
     if not org_id:
-        raise Failed(f"name an organization: `consents org {command} ORG_ID`")
+        raise Failed(f"missing organization: run `consents org {command} ORG_ID`")
     return org_id
 
 
-def _told(entry: Entry) -> dict[str, Any]:
+def _described(entry: Entry) -> dict[str, Any]:
     return asdict(entry.organization) | {
-        "credentials": [credentials.told(one) for one in entry.credentials],
+        "credentials": [credentials.described(one) for one in entry.credentials],
         "senders": [asdict(sender) for sender in entry.senders],
     }
 
 
-def _for_people(told: Mapping[str, Any]) -> RenderableType:
+def _for_people(entry: Mapping[str, Any]) -> RenderableType:
     now = timestamp(datetime.now(UTC))
-    keys = [one | {"state": _state(one, now)} for one in told["credentials"]]
+    keys = [one | {"state": _state(one, now)} for one in entry["credentials"]]
     return Group(
-        output.details(told),
+        output.details(entry),
         "",
         output.table(
             keys,
@@ -139,7 +171,7 @@ def _for_people(told: Mapping[str, Any]) -> RenderableType:
             title="Credentials",
             wrapped={"scopes", "state"},
         ),
-        output.table(told["senders"], ("phone_number_id", "phone_number"), title="Senders"),
+        output.table(entry["senders"], ("phone_number_id", "phone_number"), title="Senders"),
     )
 
 
@@ -148,5 +180,5 @@ def _state(credential: Mapping[str, Any], now: str) -> str:
     if revoked_at:
         return f"revoked {revoked_at}"
     if not expires_at:
-        return "live"
-    return f"live until {expires_at}" if now < expires_at else f"expired {expires_at}"
+        return "active"
+    return f"active until {expires_at}" if now < expires_at else f"expired {expires_at}"

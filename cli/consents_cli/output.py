@@ -1,4 +1,4 @@
-"""What a command prints: JSON for machines, tables for people. Nothing else goes to stdout."""
+"""Output of a command: JSON for programs, tables for people. Only results go to stdout."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -6,10 +6,17 @@ from typing import Any
 
 import orjson
 import typer
+from consents.domain.record import Wire
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+API_NAMES: Mapping[str, str] = {
+    Wire.ATTESTED: "Attested Consent API",
+    Wire.BULK_CONSENTS: "Bulk Consents API",
+}
+"""The name that people read, by the value of `wire`."""
 
 _TIMESTAMP = re.compile(r"([0-9-]{10})T([0-9:]{8})\.[0-9]{6}Z")
 
@@ -20,12 +27,12 @@ def console() -> Console:
 
 
 def progress_console() -> Console:
-    """Return the console of stderr, for what is worth seeing only while it lasts."""
+    """Return the console of stderr, for progress displays."""
     return Console(stderr=True, highlight=False)
 
 
 def show(value: Any, *, as_json: bool, people: Callable[[], RenderableType]) -> None:
-    """Print a value as JSON, or what people are shown in its place."""
+    """Print a value as JSON, or its rendering for people."""
     if as_json:
         typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
     else:
@@ -33,7 +40,7 @@ def show(value: Any, *, as_json: bool, people: Callable[[], RenderableType]) -> 
 
 
 def details(value: Mapping[str, Any]) -> Table:
-    """Return named values, one a line; what is a list of its own is left out."""
+    """Return named values, one per line, without those that are lists of objects."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -50,7 +57,7 @@ def table(
     title: str = "",
     wrapped: Collection[str] = (),
 ) -> Table:
-    """Return one line for each row, with the values of these names; ids are never broken."""
+    """Return a table with a column per name; only the `wrapped` columns break their values."""
     shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for name in names:
         shown.add_column(name.replace("_", " "), overflow="fold", no_wrap=name not in wrapped)
@@ -60,7 +67,7 @@ def table(
 
 
 def cell(value: Any) -> Text:
-    """Return a value as a person reads it; what came from a client cannot steer the terminal."""
+    """Return a value for people; text of a client cannot control the terminal."""
     if isinstance(value, Text):
         return value
     if value is None:
@@ -71,7 +78,7 @@ def cell(value: Any) -> Text:
 
 
 def plain(text: str) -> str:
-    """Return a text whose control characters are spelled out."""
+    """Return a text with its control characters escaped."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 

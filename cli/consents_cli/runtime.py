@@ -1,7 +1,7 @@
-"""A built function in AWS's own runtime client, under AWS's emulator of Lambda.
+"""A built function in the Lambda runtime client, under the Lambda Runtime Interface Emulator.
 
-There it finds what it finds on AWS: its folder, the layer, the runtime client and boto3. Nothing of
-the environment that this command runs in is on its path.
+The function finds what it finds on AWS: its folder, the layer, the runtime client and boto3.
+Nothing of the environment of this command is on its path.
 """
 
 import contextlib
@@ -32,59 +32,59 @@ _SECONDS_TO_STOP = 10
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the local stack, as it is deployed."""
+    """A function of the local stack, as deployed."""
 
     name: str
     handler: str
     code: Path
     layer: Path
     seconds: int
-    """After how many it is cut off."""
+    """Its timeout."""
     megabytes: int
     variables: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A function that waits for events, one at a time: the emulator knows no concurrency."""
+    """A function that waits for events: the emulator runs one at a time."""
 
     function: Function
     process: subprocess.Popen[bytes]
     url: str
 
     def invoke(self, event: bytes) -> Any:
-        """Return the function's answer to an event.
+        """Return the response of the function to an event.
 
         Raises:
-            Failed: it gave none; the message is what the runtime says of it.
+            Failed: the function crashed or timed out; the message is that of the runtime.
         """
-        request = urllib.request.Request(self.url, event)  # noqa: S310 - of our own making
-        longest = self.function.seconds + _SECONDS_TO_START
+        request = urllib.request.Request(self.url, event)  # noqa: S310 - always http
+        timeout = self.function.seconds + _SECONDS_TO_START
         try:
-            with engine.direct().open(request, timeout=longest) as told:
-                text = told.read()
+            with engine.direct().open(request, timeout=timeout) as response:
+                text = response.read()
         except urllib.error.HTTPError as error:
             text = error.read()
         except OSError as error:
-            raise Failed(f"AWS's emulator gave no answer: {type(error).__name__}") from None
-        return self._answer(text)
+            raise Failed(f"no response from the Lambda emulator: {type(error).__name__}") from None
+        return self._parsed(text)
 
-    def _answer(self, text: bytes) -> Any:
+    def _parsed(self, text: bytes) -> Any:
         try:
-            answer = json.loads(text)
+            response = json.loads(text)
         except ValueError:
-            answer = {"errorMessage": text.decode(errors="replace")}
-        if isinstance(answer, dict) and "errorMessage" in answer:
-            told = filter(None, [answer.get("errorType"), answer["errorMessage"]])
-            raise Failed(f"{self.function.name}: {': '.join(told)}")
-        return answer
+            response = {"errorMessage": text.decode(errors="replace")}
+        if isinstance(response, dict) and "errorMessage" in response:
+            parts = filter(None, [response.get("errorType"), response["errorMessage"]])
+            raise Failed(f"{self.function.name}: {': '.join(parts)}")
+        return response
 
 
 def deployed(files: LocalFiles, endpoint_url: str, name: str) -> Function:
-    """Return a function of the local stack by its name in the template, `Function` left out or not.
+    """Return a function by its name in the template, with or without `Function`.
 
     Raises:
-        Failed: there is none.
+        Failed: there is no such function.
     """
     direct = Config(proxies={})
     names = _functions(
@@ -92,25 +92,25 @@ def deployed(files: LocalFiles, endpoint_url: str, name: str) -> Function:
     )
     logical = name if name in names else f"{name}Function"
     if logical not in names:
-        raise Failed(f"there is no function {name!r}, but {', '.join(sorted(names))}")
-    told = (
+        raise Failed(f"unknown function {name!r} (choose from {', '.join(sorted(names))})")
+    configuration = (
         local_session()
         .client("lambda", endpoint_url=endpoint_url, config=direct)
         .get_function_configuration(FunctionName=names[logical])
     )
     return Function(
-        name=told["FunctionName"],
-        handler=told["Handler"],
+        name=configuration["FunctionName"],
+        handler=configuration["Handler"],
         code=files.build / logical,
         layer=files.build / "ConsentsLayer",
-        seconds=told["Timeout"],
-        megabytes=told["MemorySize"],
-        variables=told["Environment"]["Variables"] | _local_aws(endpoint_url),
+        seconds=configuration["Timeout"],
+        megabytes=configuration["MemorySize"],
+        variables=configuration["Environment"]["Variables"] | _local_aws(endpoint_url),
     )
 
 
 def _functions(cloudformation: Any) -> dict[str, str]:
-    """Return the physical names of the stack's functions by their names in the template."""
+    """Return the physical names of all functions by their names in the template."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=LOCAL_NAME)
     return {
         one["LogicalResourceId"]: one["PhysicalResourceId"]
@@ -121,7 +121,7 @@ def _functions(cloudformation: Any) -> dict[str, str]:
 
 
 def _local_aws(endpoint_url: str) -> dict[str, str]:
-    """Return the variables that lead a function to the local stack."""
+    """Return the variables that point a function to the local stack."""
     return {
         **LOCAL_CREDENTIALS,
         "AWS_DEFAULT_REGION": LOCAL_REGION,
@@ -131,28 +131,28 @@ def _local_aws(endpoint_url: str) -> dict[str, str]:
 
 
 def emulator() -> Path:
-    """Return AWS's emulator, which comes with aws-sam-cli.
+    """Return the Lambda emulator, which is part of aws-sam-cli.
 
     Raises:
-        Failed: there is none for this machine.
+        Failed: there is no emulator for this machine.
     """
     if sys.platform != "linux":
-        raise Failed("AWS's emulator runs on Linux alone; README.md says what Docker can do")
+        raise Failed("the Lambda emulator runs only on Linux: use Docker, see README.md")
     name = f"aws-lambda-rie-{sam.architecture()}"
     program = Path(samcli.__file__).parent / "local" / "rapid" / name
     if not os.access(program, os.X_OK):
-        raise Failed(f"aws-sam-cli has no {name}, or one that cannot be run")
+        raise Failed(f"no executable {name} in aws-sam-cli: run `make install`")
     return program
 
 
 def prepare(files: LocalFiles) -> Path:
-    """Install what AWS's runtime has, as it is locked, and return the interpreter that finds it.
+    """Install the locked packages of the Lambda runtime, and return its interpreter.
 
     Raises:
-        Failed: uv could not.
+        Failed: uv failed.
     """
     command = ["uv", "sync", "--frozen", "--quiet", "--compile-bytecode", "--only-group", "runtime"]
-    done = subprocess.run(  # noqa: S603 - the arguments are our own
+    done = subprocess.run(  # noqa: S603 - no argument comes from a user
         command,
         cwd=PROJECT,
         env=sam.environment() | {"UV_PROJECT_ENVIRONMENT": str(files.runtime)},
@@ -162,15 +162,15 @@ def prepare(files: LocalFiles) -> Path:
         check=False,
     )
     if done.returncode != 0:
-        raise Failed(f"uv sync of AWS's runtime failed: {done.stderr}")
+        raise Failed(f"uv sync of the Lambda runtime failed: {done.stderr}")
     return files.runtime / "bin" / "python"
 
 
 @contextlib.contextmanager
 def running(function: Function, python: Path, log: IO[bytes]) -> Iterator[Runtime]:
-    """Run a function in the runtime; what it prints goes to a log, with what AWS adds."""
+    """Run a function in the runtime; its output and that of the runtime go to a log."""
     port, runtime_port = engine.free_port(), engine.free_port()
-    process = subprocess.Popen(  # noqa: S603 - the arguments are our own
+    process = subprocess.Popen(  # noqa: S603 - no argument comes from a user
         [
             emulator(),
             *("--log-level", "error"),
@@ -194,7 +194,7 @@ def running(function: Function, python: Path, log: IO[bytes]) -> Iterator[Runtim
 
 
 def environment(function: Function) -> dict[str, str]:
-    """Return all that a function knows of its surroundings.
+    """Return the environment variables of a function.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
@@ -207,7 +207,7 @@ def environment(function: Function) -> dict[str, str]:
         "LAMBDA_TASK_ROOT": str(function.code),
         "LANG": "en_US.UTF-8",
         "PATH": os.defpath,
-        "PYTHONDONTWRITEBYTECODE": "1",  # as where the folder of a function cannot be written to
+        "PYTHONDONTWRITEBYTECODE": "1",  # as on Lambda, where its folder is read-only
         "PYTHONPATH": f"{function.code}{os.pathsep}{function.layer / 'python'}",
         "TZ": ":UTC",
     }
@@ -220,11 +220,11 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
             socket.create_connection((engine.HOST, port), timeout=1).close()
             return
         time.sleep(0.02)
-    raise Failed("AWS's emulator did not start")
+    raise Failed("the Lambda emulator did not start")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the emulator, which ends the runtime."""
+    """Stop the emulator, which stops the runtime."""
     process.terminate()
     try:
         process.wait(_SECONDS_TO_STOP)

@@ -1,4 +1,4 @@
-"""`sam build` and `sam deploy` of the project's template to a local endpoint."""
+"""`sam build`, and `sam deploy` to a local endpoint."""
 
 import contextlib
 import os
@@ -15,34 +15,34 @@ from consents_cli.local_files import PROJECT, LocalFiles
 from consents_cli.stack import LOCAL_CREDENTIALS, LOCAL_NAME, LOCAL_REGION
 
 _TOOLS = {
-    "sam": "`make install` brings it",
-    "uv": "`make install` brings it",
-    "python3.13": "sam builds the functions with it",
-    "make": "sam builds the layer with it",
+    "sam": "`make install` installs it",
+    "uv": "`make install` installs it",
+    "python3.13": "`sam build` needs it for the functions",
+    "make": "`sam build` needs it for the layer",
 }
 _DROPPED = ("AWS_", "MAKE", "MFLAGS", "SAM_")
 _ARCHITECTURES = {"amd64": "x86_64", "x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 def search_path() -> str:
-    """Return where programs are looked for: our own environment's come first."""
+    """Return the PATH for programs: those of this virtual environment come first."""
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 def check_tools(path: str) -> None:
-    """Raise `Failed` where a program that a build needs is not on a path."""
+    """Raise `Failed` if a program that a build needs is not on a path."""
     for tool, reason in _TOOLS.items():
         if shutil.which(tool, path=path) is None:
-            raise Failed(f"{tool} was not found on PATH: {reason}")
+            raise Failed(f"{tool} is not on PATH: {reason}")
 
 
 def architecture() -> str:
-    """Return this machine's architecture, as Lambda names it."""
+    """Return the architecture of this machine as Lambda spells it."""
     return _ARCHITECTURES.get(platform.machine().lower(), "arm64")
 
 
 def build(files: LocalFiles, target: str = "host") -> None:
-    """Build the functions, and the layer for this machine or for one that is deployed to."""
+    """Build the functions and the layer: for this machine, or for a Lambda architecture."""
     shutil.rmtree(files.build.parent, ignore_errors=True)
     files.sam_log.unlink(missing_ok=True)
     _run(
@@ -57,7 +57,7 @@ def build(files: LocalFiles, target: str = "host") -> None:
 
 
 def deploy(files: LocalFiles, endpoint_url: str) -> None:
-    """Deploy what was built to the AWS behind an endpoint."""
+    """Deploy the build to the local AWS at an endpoint."""
     _run(
         files,
         "deploy",
@@ -81,8 +81,8 @@ def _run(files: LocalFiles, step: str, extra: dict[str, str], *arguments: str) -
     with files.sam_log.open("ab") as log:
         log.write(f"$ sam {step} {' '.join(arguments)}\n".encode())
         log.flush()
-        with _killed_in_the_end(
-            subprocess.Popen(  # noqa: S603 - the arguments are our own
+        with _killed_at_exit(
+            subprocess.Popen(  # noqa: S603 - no argument comes from a user
                 command,
                 cwd=PROJECT,
                 env=environment() | extra,
@@ -93,12 +93,12 @@ def _run(files: LocalFiles, step: str, extra: dict[str, str], *arguments: str) -
             )
         ) as process:
             if process.wait() != 0:
-                raise Failed(f"sam {step} failed: see {files.sam_log}")
+                raise Failed(f"sam {step} failed: read {files.sam_log}")
 
 
 @contextlib.contextmanager
-def _killed_in_the_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Leave nothing of a process group behind, also when we are told to stop meanwhile."""
+def _killed_at_exit(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Kill the process group at exit, also on an interrupt."""
     try:
         yield process
     finally:
@@ -108,7 +108,7 @@ def _killed_in_the_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.
 
 
 def environment() -> dict[str, str]:
-    """Return the user's environment, with nothing in it that leads to an AWS other than ours."""
+    """Return the user's environment without settings that lead to another AWS endpoint."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
     direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"]))
     return kept | {
@@ -118,6 +118,7 @@ def environment() -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "NO_PROXY": direct,
         "PATH": search_path(),
+        "SAM_CLI_POLL_DELAY": "0.2",  # seconds; sam waits 5 s between looks at a deployment
         "SAM_CLI_TELEMETRY": "0",
         "no_proxy": direct,
     }

@@ -1,18 +1,18 @@
-"""The signals that ask a command to stop."""
+"""Signals that ask a command to stop."""
 
 import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
 
-THAT_STOP = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def interrupt() -> Iterator[None]:
-    """Make every signal that asks us to stop a KeyboardInterrupt."""
-    before = {one: signal.getsignal(one) for one in THAT_STOP}
-    for one in THAT_STOP:
+    """Raise KeyboardInterrupt on each of `STOP_SIGNALS`."""
+    before = {one: signal.getsignal(one) for one in STOP_SIGNALS}
+    for one in STOP_SIGNALS:
         signal.signal(one, _interrupt)
     try:
         yield

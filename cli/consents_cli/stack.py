@@ -1,4 +1,4 @@
-"""The stack that a command acts on: the local one, or a deployed one by its name."""
+"""The stack that a command acts on: the local stack, or a deployed stack by its name."""
 
 import os
 import re
@@ -11,12 +11,15 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from consents.aws.directory import Directory
-from consents.aws.ledger import Ledger
-from consents.aws.progress import Progress
+from consents.accounts.directory import Directory
+from consents.accounts.directory_writer import DirectoryWriter
+from consents.aws.dynamodb import Table
+from consents.aws.s3 import Objects
+from consents.capture.ledger import Ledger
+from consents.imports.bucket import Bucket
+from consents.imports.table import ImportTable
 
 from consents_cli import locks
-from consents_cli.directory_writer import DirectoryWriter
 from consents_cli.errors import Failed
 from consents_cli.local_files import LocalFiles, local_files
 
@@ -32,7 +35,7 @@ LOCAL_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One deployment of the template, with the clients that reach it."""
+    """A deployment of the template, with clients for its resources."""
 
     name: str
     region: str
@@ -42,26 +45,31 @@ class Stack:
     ledger: Ledger
     dynamodb: "DynamoDBClient"
     s3: Callable[[], "S3Client"]
-    """Returns the one client of drops and reports, which few commands need."""
+    """Returns the client of the drops bucket, which few commands need."""
 
     @property
-    def progress(self) -> Progress:
-        """How far the imports of dropped files are."""
-        return Progress(self.dynamodb, self.output("ImportsTable"))
+    def imports(self) -> ImportTable:
+        """The imports table."""
+        return ImportTable(Table(self.dynamodb, self.output("ImportsTable")))
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket of files and reports."""
+        return Bucket(Objects(self.s3(), self.output("DropsBucket")))
 
     def output(self, name: str) -> str:
         """Return an output of the stack.
 
         Raises:
-            Failed: it has none of this name.
+            Failed: there is no output of this name.
         """
         if name not in self.outputs:
-            raise Failed(f"the stack {self.name!r} has no {name}: deploy this release first")
+            raise Failed(f"stack {self.name!r} has no {name}: deploy this release first")
         return self.outputs[name]
 
     @property
     def tables(self) -> dict[str, str]:
-        """Every table the stack tells of: `LedgerTable` as `ledger`, and so on."""
+        """The names of the tables: the output `LedgerTable` as `ledger`, and so on."""
         return {
             re.sub("(?<!^)(?=[A-Z])", "_", name.removesuffix("Table")).lower(): table
             for name, table in self.outputs.items()
@@ -70,10 +78,10 @@ class Stack:
 
 
 def open_stack(name: str | None, region: str | None) -> Stack:
-    """Return the deployed stack of this name, or the local one.
+    """Return the deployed stack of this name, or the local stack.
 
     Raises:
-        Failed: there is none.
+        Failed: there is no such stack, or the local stack is not running.
     """
     if name:
         return connect(boto3.Session(region_name=region), name)
@@ -81,18 +89,18 @@ def open_stack(name: str | None, region: str | None) -> Stack:
     if state is None:
         raise Failed(
             "no local stack is running: start one with `consents local up`, "
-            "or name a deployed one with --stack"
+            "or name a deployed stack with --stack"
         )
     return connect_local(state["aws_endpoint_url"])
 
 
 def running_state(files: LocalFiles) -> dict[str, Any] | None:
-    """Return what the local stack wrote of itself, or None if it does not run."""
+    """Return the state of the local stack, or None if it is not running."""
     return files.read_state() if locks.holder(files.engine_lock) else None
 
 
 def connect_local(endpoint_url: str) -> Stack:
-    """Return the local stack behind an endpoint.
+    """Return the local stack at an endpoint.
 
     Raises:
         Failed: it is not deployed.
@@ -102,7 +110,7 @@ def connect_local(endpoint_url: str) -> Stack:
 
 @cache
 def local_session() -> boto3.Session:
-    """Return a session that knows no profile, credential or endpoint of the user's."""
+    """Return a session that ignores profiles, credentials and endpoints of the user."""
     nothing = (None, None, os.devnull, None)
     session = botocore.session.Session(
         {
@@ -121,28 +129,29 @@ def connect(
     endpoint_url: str | None = None,
     config: Config | None = None,
 ) -> Stack:
-    """Return the deployed stack of this name, by its outputs.
+    """Return the deployed stack of this name, with clients by its outputs.
 
     Raises:
-        Failed: there is none, or it is another template's.
+        Failed: there is no such stack, or it is of another template.
     """
     cloudformation = session.client("cloudformation", endpoint_url=endpoint_url, config=config)
     outputs = _outputs(cloudformation, name)
     dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=config)
+    directory = Table(dynamodb, outputs["DirectoryTable"])
 
     @cache
     def pepper() -> bytes:
         secrets = session.client("secretsmanager", endpoint_url=endpoint_url, config=config)
-        answer = secrets.get_secret_value(SecretId=outputs["PepperSecret"])
-        return answer["SecretString"].encode()
+        response = secrets.get_secret_value(SecretId=outputs["PepperSecret"])
+        return response["SecretString"].encode()
 
     return Stack(
         name=name,
         region=cloudformation.meta.region_name,
         outputs=outputs,
-        directory=Directory(dynamodb, outputs["DirectoryTable"], pepper),
-        entries=DirectoryWriter(dynamodb, outputs["DirectoryTable"]),
-        ledger=Ledger(dynamodb, outputs["LedgerTable"]),
+        directory=Directory(directory, pepper),
+        entries=DirectoryWriter(directory),
+        ledger=Ledger(Table(dynamodb, outputs["LedgerTable"])),
         dynamodb=dynamodb,
         s3=cache(lambda: session.client("s3", endpoint_url=endpoint_url, config=config)),
     )
@@ -154,9 +163,10 @@ def _outputs(client: "CloudFormationClient", name: str) -> Mapping[str, str]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationError":
             raise
-        raise Failed(f"there is no stack {name!r} in {client.meta.region_name}") from None
+        where = client.meta.region_name
+        raise Failed(f"unknown stack {name!r} in {where}: check --stack and --region") from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     missing = {"DirectoryTable", "LedgerTable", "PepperSecret"} - outputs.keys()
     if missing:
-        raise Failed(f"the stack {name!r} is no Consent Ledger: it has no {min(missing)}")
+        raise Failed(f"stack {name!r} is not a Consent Ledger: it has no output {min(missing)}")
     return outputs

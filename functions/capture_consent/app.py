@@ -1,37 +1,33 @@
 """POST /v1/consent: capture one attested consent record."""
 
-from consents.aws import wiring
-from consents.aws.http import Request, endpoint
-from consents.capture import capture
+from consents import wiring
+from consents.capture import attested
+from consents.capture.capture import capture
+from consents.domain.organization import Scope
 from consents.domain.record import is_opt_in
-from consents.wires import attested
-from consents.wires.answer import Answer
+from consents.http import json_api
+from consents.http.endpoint import endpoint
+from consents.http.request import Request
+from consents.http.response import Response
 
 directory = wiring.directory()
 ledger = wiring.ledger()
 
 
-@endpoint(
-    attested,
-    stores=wiring.stores(),
-    scope="consent:write",
-    max_bytes=attested.MAX_SINGLE_BYTES,
-)
-def handler(request: Request) -> Answer:
-    """Capture the record, and tell whether the contact had opted in before."""
+@endpoint(json_api, stores=wiring.stores(), scope=Scope.WRITE, max_bytes=attested.MAX_SINGLE_BYTES)
+def handler(request: Request) -> Response:
+    """Capture the record, and return whether the contact had opted in before."""
     org_id = request.organization.org_id
-    sent = attested.parse_single(request.body, request.content_type)
+    sent = json_api.parse_object(request.body, request.content_type)
 
-    def capture_record() -> Answer:
+    def capture_record() -> Response:
         request.spend(1)
         senders = directory.senders(org_id, attested.phone_number_ids([sent]))
-        record = attested.read_single(sent, attested.Reading(request.receipt.received_at, senders))
+        context = attested.ReadContext(request.receipt.received_at, senders)
+        record = attested.read_single(sent, context)
         before = ledger.current(org_id, record.sender, record.contact)
         capture([record], org_id, ledger, receipt=request.receipt, time_left=request.time_left)
-        return attested.render_single(
-            directory.consent_id(org_id, record.sender, record.contact),
-            record,
-            already_opted_in=is_opt_in(before),
-        )
+        consent_id = directory.consent_id(org_id, record.sender, record.contact)
+        return attested.render_single(consent_id, record, already_opted_in=is_opt_in(before))
 
     return request.once(capture_record)

@@ -1,32 +1,30 @@
 """POST /v1/consent/bulk: capture up to 1000 attested consent records."""
 
-from consents.aws import wiring
-from consents.aws.http import Request, endpoint
-from consents.capture import capture
-from consents.wires import attested
-from consents.wires.answer import Answer
+from consents import wiring
+from consents.capture import attested
+from consents.capture.capture import capture
+from consents.domain.organization import Scope
+from consents.http import json_api
+from consents.http.endpoint import endpoint
+from consents.http.request import Request
+from consents.http.response import Response
 
 directory = wiring.directory()
 ledger = wiring.ledger()
 
 
-@endpoint(
-    attested,
-    stores=wiring.stores(),
-    scope="consent:write",
-    max_bytes=attested.MAX_BATCH_BYTES,
-)
-def handler(request: Request) -> Answer:
-    """Capture each record by itself; a bad one never sinks the rest."""
+@endpoint(json_api, stores=wiring.stores(), scope=Scope.WRITE, max_bytes=attested.MAX_BATCH_BYTES)
+def handler(request: Request) -> Response:
+    """Capture each record by itself: one bad record never sinks the rest."""
     caller = request.organization
     records = attested.parse_batch(request.body, request.content_type, caller.records_per_minute)
 
-    def capture_records() -> Answer:
+    def capture_records() -> Response:
         request.spend(len(records))
         senders = directory.senders(caller.org_id, attested.phone_number_ids(records))
-        reading = attested.Reading(request.receipt.received_at, senders)
+        context = attested.ReadContext(request.receipt.received_at, senders)
         outcomes = capture(
-            [attested.read(record, reading) for record in records],
+            [attested.read(record, context) for record in records],
             caller.org_id,
             ledger,
             receipt=request.receipt,

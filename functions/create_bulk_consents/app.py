@@ -1,10 +1,12 @@
 """POST /v1/Consents/Bulk: record up to 1000 opt-ins and opt-outs, sent form-encoded."""
 
-from consents.aws import wiring
-from consents.aws.http import Request, endpoint
-from consents.capture import capture
-from consents.wires import bulk_consents
-from consents.wires.answer import Answer
+from consents import wiring
+from consents.capture import bulk_consents
+from consents.capture.capture import capture
+from consents.domain.organization import Scope
+from consents.http.endpoint import endpoint
+from consents.http.request import Request
+from consents.http.response import Response
 
 ledger = wiring.ledger()
 
@@ -12,15 +14,15 @@ ledger = wiring.ledger()
 @endpoint(
     bulk_consents,
     stores=wiring.stores(),
-    scope="consent:write",
+    scope=Scope.WRITE,
     max_bytes=bulk_consents.MAX_BATCH_BYTES,
     headers=bulk_consents.cors_headers(wiring.allowed_origin()),
 )
-def handler(request: Request) -> Answer:
-    """Record each item by itself; a bad one never sinks the rest."""
+def handler(request: Request) -> Response:
+    """Record each item by itself: one bad item never sinks the rest."""
     items = bulk_consents.parse_batch(request.body, request.organization.records_per_minute)
 
-    def record_items() -> Answer:
+    def record_items() -> Response:
         request.spend(len(items))
         outcomes = capture(
             bulk_consents.read_batch(items, request.receipt.received_at),

@@ -1,18 +1,26 @@
-"""POST /v1/imports: announce a file of consents, and be told where to upload it."""
+"""POST /v1/imports: announce a file of consents, and return a presigned upload URL."""
 
-from consents.aws import import_wiring, wiring
-from consents.aws.http import Request, endpoint
-from consents.wires import attested, imports
-from consents.wires.answer import Answer
+from consents import wiring
+from consents.domain.organization import Scope
+from consents.http import json_api
+from consents.http.endpoint import endpoint
+from consents.http.request import Request
+from consents.http.response import Response
+from consents.imports import api
+from consents.imports import wiring as import_wiring
 
-files = import_wiring.files()
-progress = import_wiring.progress()
+bucket = import_wiring.bucket()
+imports = import_wiring.imports()
+limits = import_wiring.limits()
 
 
-@endpoint(attested, stores=wiring.stores(), scope="consent:write", max_bytes=imports.MAX_BYTES)
-def handler(request: Request) -> Answer:
-    """Keep that a file is to come, and give the link to upload it by."""
-    announcement = imports.parse_announcement(request.body, request.content_type)
-    announced = files.announced(request.organization.org_id, announcement, request.receipt)
-    progress.announce(announced)
-    return imports.render_announced(announced, files.upload_link(announced, announcement))
+@endpoint(json_api, stores=wiring.stores(), scope=Scope.WRITE, max_bytes=api.MAX_BYTES)
+def handler(request: Request) -> Response:
+    """Create the import and return a presigned upload URL."""
+    org_id, key_id = request.organization.org_id, request.credential.key_id
+    announcement = api.parse_announcement(request.body, request.content_type)
+    pending = bucket.pending_upload(org_id, key_id, announcement, request.receipt)
+    import_id = pending.drop.import_id
+    limits.open_upload(org_id, import_id, pending.announced_at, pending.expires_at)
+    imports.announce(pending)
+    return api.render_pending(pending, bucket.upload_link(pending, announcement))

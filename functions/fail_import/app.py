@@ -1,33 +1,32 @@
-"""What the queues gave up on: end its import, and keep the message for a person."""
+"""Failed messages: end their imports, and keep the messages for a person."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from consents.aws import import_wiring
-from consents.aws.http import Context
-from consents.aws.queues import Told, drops_of, each_message, part_of
-from consents.imports import fail
+from consents.aws.sqs import process_batch
+from consents.http.request import Context
+from consents.imports import wiring
+from consents.imports.messages import PartMessage, PlanMessage, S3Event, parse
 
-files = import_wiring.files()
-progress = import_wiring.progress()
-dead_letters = import_wiring.dead_letter_queue()
+imports = wiring.imports()
+reporter = wiring.reporter()
+dead_letters = wiring.dead_letter_queue()
 
 
 def handler(event: dict[str, Any], context: Context) -> Any:
-    """End the import of each message, and pass the message on."""
+    """Fail the import of each message, and send the message to the dead-letter queue."""
 
-    def give_up(message: bytes) -> Iterator[Told]:
+    def fail(body: bytes) -> None:
         now = datetime.now(UTC)
-        told = part_of(message)
-        if told is not None:
-            import_id, part = told
-            fail(import_id, f"part {part.place.part} could not be stored", progress, files, now)
-            yield "given up", {"import_id": import_id, "part": part.place.part}
-        for drop in drops_of(message):
-            progress.begin(drop, now)
-            fail(drop.import_id, "the file could not be read to its end", progress, files, now)
-            yield "given up", {"import_id": drop.import_id}
-        dead_letters.send([message])
+        match parse(body):
+            case PartMessage(import_id, part):
+                reporter.fail(import_id, f"part {part.place.part} could not be stored", now)
+            case PlanMessage(import_id):
+                reporter.fail(import_id, "the file could not be read", now)
+            case S3Event(_, drops):
+                for drop in drops:
+                    imports.begin(drop, now)
+                    reporter.fail(drop.import_id, "the file could not be read", now)
+        dead_letters.send([body])
 
-    return each_message(event, context, give_up)
+    return process_batch(event, context, fail)

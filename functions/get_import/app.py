@@ -1,23 +1,28 @@
-"""GET /v1/imports/{import_id}: how far an import is, and its reports when it is at its end."""
+"""GET /v1/imports/{import_id}: the progress of an import, and links to its reports."""
 
-from consents.aws import import_wiring, wiring
-from consents.aws.http import Request, endpoint
-from consents.domain.drop import Import
+from consents import wiring
 from consents.domain.errors import NotFound
-from consents.wires import attested, imports
-from consents.wires.answer import Answer
+from consents.domain.organization import Scope
+from consents.http import json_api
+from consents.http.endpoint import endpoint
+from consents.http.request import Request
+from consents.http.response import Response
+from consents.imports import api
+from consents.imports import wiring as import_wiring
+from consents.imports.import_state import Import, overdue
 
-files = import_wiring.files()
-progress = import_wiring.progress()
+bucket = import_wiring.bucket()
+imports = import_wiring.imports()
 
 
-@endpoint(attested, stores=wiring.stores(), scope="consent:write", max_bytes=0)
-def handler(request: Request) -> Answer:
-    """Tell of an import of the caller's organization; another's is not found."""
+@endpoint(json_api, stores=wiring.stores(), scope=Scope.WRITE, max_bytes=0)
+def handler(request: Request) -> Response:
+    """Return an import of the caller's organization; another's is not found."""
     now = request.receipt.received_at
-    found = progress.find(imports.parse_id(request.path("import_id")))
-    if found is None or found.drop.org_id != request.organization.org_id:
+    import_id = api.parse_id(request.path("import_id"))
+    found = imports.find(request.organization.org_id, import_id)
+    if found is None:
         raise NotFound
     ended = isinstance(found, Import) and found.is_reported
-    reports = files.report_links(found.drop, now) if ended else None
-    return imports.render_import(found, now, reports)
+    reports = bucket.report_links(found.drop, now) if ended else None
+    return api.render_import(found, now, reports, bucket.uploaded(overdue([found], now)))

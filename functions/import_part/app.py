@@ -1,32 +1,25 @@
-"""A part of a dropped file: store its rows and report those that are refused."""
+"""Import parts of dropped files: store their rows, and report the rejected ones."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from consents.aws import import_wiring, telemetry
-from consents.aws.http import Context
-from consents.aws.queues import Told, each_message, part_of
+from consents.aws.sqs import process_batch
+from consents.http.request import Context
+from consents.imports import wiring
+from consents.imports.messages import PartMessage, parse
 
-worker = import_wiring.worker()
+worker = wiring.worker()
 
 
 def handler(event: dict[str, Any], context: Context) -> Any:
-    """Import each part; one that could not be stored comes again."""
+    """Import each part; one that could not be stored returns to the queue."""
 
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    def import_part(message: bytes) -> Iterator[Told]:
-        told = part_of(message)
-        if told is None:
-            return
-        import_id, part = told
-        counts = worker.import_part(import_id, part, datetime.now(UTC), time_left)
-        if counts is not None:
-            telemetry.count_rows(counts)
-        became = {"rows": part.rows} if counts is None else {"rows": counts.rows} | asdict(counts)
-        yield "imported", {"import_id": import_id, "part": part.place.part, **became}
+    def import_part(body: bytes) -> None:
+        match parse(body):
+            case PartMessage(import_id, part):
+                worker.import_part(import_id, part, datetime.now(UTC), time_left)
 
-    return each_message(event, context, import_part)
+    return process_batch(event, context, import_part)

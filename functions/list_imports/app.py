@@ -1,16 +1,23 @@
 """GET /v1/imports: the imports of an organization, newest first, a page at a time."""
 
-from consents.aws import import_wiring, wiring
-from consents.aws.http import Request, endpoint
-from consents.wires import attested, imports
-from consents.wires.answer import Answer
+from consents import wiring
+from consents.domain.organization import Scope
+from consents.http import json_api
+from consents.http.endpoint import endpoint
+from consents.http.request import Request
+from consents.http.response import Response
+from consents.imports import api
+from consents.imports import wiring as import_wiring
+from consents.imports.import_state import overdue
 
-progress = import_wiring.progress()
+bucket = import_wiring.bucket()
+imports = import_wiring.imports()
 
 
-@endpoint(attested, stores=wiring.stores(), scope="consent:write", max_bytes=0)
-def handler(request: Request) -> Answer:
-    """List the imports of the caller's organization."""
-    limit, after = imports.parse_page(request.query("limit"), request.query("cursor"))
-    found, following = progress.of_organization(request.organization.org_id, limit, after)
-    return imports.render_list(found, request.receipt.received_at, following)
+@endpoint(json_api, stores=wiring.stores(), scope=Scope.WRITE, max_bytes=0)
+def handler(request: Request) -> Response:
+    """Return a page of the imports of the caller's organization."""
+    now = request.receipt.received_at
+    limit, after = api.parse_page(request.query("limit"), request.query("cursor"))
+    found, following = imports.of_organization(request.organization.org_id, limit, after)
+    return api.render_list(found, now, following, bucket.uploaded(overdue(found, now)))

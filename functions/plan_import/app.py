@@ -1,44 +1,38 @@
-"""A file was dropped: cut it into parts for the workers."""
+"""Plan imports: cut dropped files into parts, and release the parts to the workers."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from consents.aws import import_wiring
-from consents.aws.http import Context
-from consents.aws.queues import Told, drops_of, each_message, split
-from consents.domain.drop import Import
+from consents import wiring  # noqa: F401 - first: it prepares the process
+from consents.aws.sqs import process_batch
+from consents.http.request import Context
+from consents.imports import wiring as import_wiring
+from consents.imports.messages import PlanMessage, S3Event, parse
 
-SECONDS_TO_STOP = 60
-"""A planner that has less left hands the rest of its file to the next one."""
+MIN_SECONDS = 60
+"""A planner that has less left sends the rest of its file back to the queue."""
 
+imports = import_wiring.imports()
 planner = import_wiring.planner()
-queue = import_wiring.plan_queue()
+queues = import_wiring.queues()
+now = partial(datetime.now, UTC)
 
 
 def handler(event: dict[str, Any], context: Context) -> Any:
-    """Plan each dropped file, from where it was left."""
+    """Plan each import a bit further."""
 
-    def time_left() -> bool:
-        return context.get_remaining_time_in_millis() > SECONDS_TO_STOP * 1000
+    def has_time() -> bool:
+        return context.get_remaining_time_in_millis() > MIN_SECONDS * 1000
 
-    def plan(message: bytes) -> Iterator[Told]:
-        if alone := split(message):
-            queue.send(alone)  # so that no file is read again, or given up, for another's sake
-            return
-        for drop in drops_of(message):
-            planned = planner.plan(drop, partial(datetime.now, UTC), time_left)
-            if planned is None:
-                queue.send([message])
-            yield "planned", facts(drop.import_id, planned)
+    def plan(body: bytes) -> None:
+        match parse(body):
+            case PlanMessage(import_id):
+                planner.plan(imports.get(import_id).drop, now, has_time)
+            case S3Event([_, _, *_]) as several:
+                queues.plan_each(several)  # so that one file never fails with another
+            case S3Event(_, drops):
+                for drop in drops:
+                    planner.plan(drop, now, has_time)
 
-    return each_message(event, context, plan)
-
-
-def facts(import_id: str, planned: Import | None) -> dict[str, Any]:
-    """Return what is told of a file: into how many parts it was cut, and whether it failed."""
-    if planned is None:
-        return {"import_id": import_id, "whole": False}
-    parts, outcome = planned.parts, planned.outcome
-    return {"import_id": import_id, "whole": True, "parts": parts, "outcome": outcome}
+    return process_batch(event, context, plan)

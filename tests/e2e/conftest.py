@@ -1,104 +1,114 @@
-"""One local stack for all end-to-end tests, brought up by the operator's own command."""
+"""A local stack per worker, and builds that all workers of a session share."""
 
+import fcntl
 import json
 import os
-import socket
-import subprocess
-import sys
-import time
+import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from consents.imports.drop import Drop
+from consents_cli import sam
+from consents_cli.local_files import LocalFiles
+from consents_cli.stack import Stack, connect_local
 
-CONSENTS = Path(sys.executable).with_name("consents")
-"""The operator's command, as `make install` puts it into the environment."""
+from tests.e2e.files import Put, Queues, Summary, dropped_as
+from tests.e2e.local_stack import LocalStack, eventually, running_stack
 
-
-@dataclass(frozen=True)
-class LocalStack:
-    """A running stack, and the command that acts on it."""
-
-    state: dict[str, Any]
-    folder: Path
-    printed: str
-
-    @property
-    def api_url(self) -> str:
-        """The base URL of both wires."""
-        return str(self.state["api_url"])
-
-    @property
-    def organization(self) -> dict[str, Any]:
-        """The demo organization, with its credentials and senders."""
-        organization: dict[str, Any] = self.state["organizations"][0]
-        return organization
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `consents` on this stack."""
-        return run_consents(self.folder, *arguments)
-
-    def ask(self, *arguments: str) -> Any:
-        """Run `consents ... --json` on this stack, and return what it tells."""
-        result = self.run(*arguments, "--json")
-        assert (result.returncode, result.stderr) == (0, "")
-        return json.loads(result.stdout)
+SHARED_STACK = "stack"
+"""The worker of xdist that runs all tests of the local stack, which is expensive to start."""
 
 
-def run_consents(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `consents` with its local files in a folder."""
-    return subprocess.run(
-        [CONSENTS, *arguments],
-        env=os.environ | {"CONSENTS_LOCAL_DIR": str(folder), "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+# First: on a worker, the hook of pytest-xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of the local stack on one worker, and those of any other file together."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent == here:
+            uses_stack = "stack" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group(SHARED_STACK if uses_stack else item.path.stem))
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def eventually(fact: Callable[[], bool], seconds: float = 120) -> bool:
-    """Tell whether something comes to hold within a time."""
-    deadline = time.monotonic() + seconds
-    while not fact():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def ends(leader: int) -> bool:
-    """Tell whether a process and all of its group end within ten seconds."""
-    return eventually(lambda: not _lives(leader), seconds=10)
-
-
-def _lives(leader: int) -> bool:
-    try:
-        os.killpg(leader, 0)
-    except ProcessLookupError:
-        return False
-    return True
+type Build = Callable[[str], LocalFiles]
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A local stack, built and deployed as `make run` does; stopping it leaves no process."""
-    folder = tmp_path_factory.mktemp("local")
-    up = run_consents(folder, "local", "up", "--detach", "--port", str(free_port()))
-    assert up.returncode == 0, up.stderr
-    leader = int((folder / "engine.lock").read_text())
-    try:
-        yield LocalStack(json.loads((folder / "stack.json").read_text()), folder, up.stdout)
-    finally:
-        down = run_consents(folder, "local", "down")
-        assert (down.returncode, ends(leader)) == (0, True)
+def build_for(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Return a build for an architecture, which is made once for all workers of a session."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def build_for(architecture: str) -> LocalFiles:
+        files = LocalFiles(shared / f"built-{architecture}")
+        files.folder.mkdir(exist_ok=True)
+        with (files.folder / "build.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (files.folder / "is-built").exists():
+                sam.build(files, architecture)
+                (files.folder / "is-built").touch()
+        return files
+
+    return build_for
+
+
+@pytest.fixture(scope="session")
+def build(build_for: Build) -> LocalFiles:
+    """The build that AWS would run on this architecture; without glibc, one for this machine."""
+    return build_for(sam.architecture() if platform.libc_ver()[0] == "glibc" else "host")
+
+
+@pytest.fixture(scope="session")
+def stack(build: LocalFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """The local stack of this worker."""
+    with running_stack(build, tmp_path_factory.mktemp("local")) as running:
+        yield running
+
+
+@pytest.fixture
+def deployed(stack: LocalStack) -> Stack:
+    """The clients of the local stack."""
+    return connect_local(stack.state["aws_endpoint_url"])
+
+
+@pytest.fixture
+def queues(stack: LocalStack) -> Queues:
+    """The queues of the local stack."""
+    return Queues(stack)
+
+
+@pytest.fixture
+def put(stack: LocalStack, deployed: Stack) -> Put:
+    """Put an object into the bucket as a file of the demo organization."""
+
+    def put(name: str, content: bytes) -> Drop:
+        key = f"drops/{stack.organization['org_id']}/{name}"
+        deployed.s3().put_object(Bucket=stack.state["drops_bucket"], Key=key, Body=content)
+        return dropped_as(stack, key)
+
+    return put
+
+
+@pytest.fixture
+def summary(deployed: Stack) -> Summary:
+    """Return the summary of an import once it is written."""
+    s3: Any = deployed.s3()
+
+    def summary(dropped: Drop, at_each_look: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        found = {"Bucket": dropped.bucket, "Key": dropped.report_key("summary.json")}
+
+        def is_written() -> bool:
+            at_each_look()
+            try:
+                s3.head_object(**found)
+            except s3.exceptions.ClientError:
+                return False
+            return True
+
+        assert eventually(is_written, seconds=240)
+        return dict(json.loads(s3.get_object(**found)["Body"].read()))
+
+    return summary

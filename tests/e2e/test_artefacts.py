@@ -1,4 +1,4 @@
-"""What is built to be deployed: all that the functions need, for what they run on, and no more."""
+"""The build for each architecture: everything that the functions need, and nothing else."""
 
 import marshal
 import tomllib
@@ -15,16 +15,19 @@ import pytest
 from consents_cli import sam
 from consents_cli.errors import Failed
 from consents_cli.local_files import PROJECT, LocalFiles
+from ministack.services.cloudformation import language_extensions
 from samcli.yamlhelper import parse_yaml_file
 
+from tests.e2e.conftest import Build
+
 LARGEST_LAYER, LARGEST_ZIP = 20_000_000, 8_000_000
-"""Bytes that a cold start reads and fetches. Lambda would take 250 and 50 million."""
+"""Bytes that a cold start reads and fetches. The limits of Lambda are 250 and 50 million."""
 
 MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
 """`e_machine` of an ELF header."""
 
 MAGIC_OF_3_13, UNCHECKED_HASH = 3571, 0b01
-"""The first two fields of bytecode (PEP 552), as the runtime of template.yaml wants them."""
+"""The first two fields of bytecode (PEP 552), as the runtime of template.yaml needs them."""
 
 RUNTIMES_OWN = {"boto3", "botocore", "dateutil", "s3transfer", "six.py", "urllib3"}
 LEFT_OUT = {"bin", "pip", "py.typed", "RECORD", "test", "tests"} | RUNTIMES_OWN
@@ -32,19 +35,20 @@ LEFT_OUT = {"bin", "pip", "py.typed", "RECORD", "test", "tests"} | RUNTIMES_OWN
 
 @dataclass(frozen=True)
 class Built:
-    """What `sam build` made for an architecture."""
+    """The output of `sam build` for an architecture."""
 
     architecture: str
     folder: Path
 
     @property
     def template(self) -> dict[str, Any]:
-        """The template that is deployed with it."""
-        return dict(parse_yaml_file(str(self.folder / "template.yaml")))
+        """The template that is deployed with it, with its loops expanded."""
+        template = parse_yaml_file(str(self.folder / "template.yaml"))
+        return dict(language_extensions.apply(template, {}))
 
     @property
     def layer(self) -> Path:
-        """What is under /opt on Lambda."""
+        """The folder that Lambda mounts at /opt."""
         return self.folder / "ConsentsLayer"
 
     def files(self, pattern: str = "*") -> Iterator[Path]:
@@ -53,15 +57,13 @@ class Built:
 
 
 @pytest.fixture(scope="module", params=MACHINES)
-def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Everything, built for an architecture that is deployed to."""
-    files = LocalFiles(tmp_path_factory.mktemp("built"))
-    sam.build(files, request.param)
-    return Built(request.param, files.build)
+def built(request: pytest.FixtureRequest, build_for: Build) -> Built:
+    """The build for one of Lambda's architectures."""
+    return Built(request.param, build_for(request.param).build)
 
 
 def locked() -> dict[str, str]:
-    """Return what the project imports at run time, as uv.lock has it, without boto3's own needs."""
+    """Return the locked run-time dependencies, without boto3 and its own."""
     packages = tomllib.loads((PROJECT / "uv.lock").read_text())["package"]
     by_name = {package["name"]: package for package in packages}
     found: dict[str, str] = {}
@@ -76,18 +78,18 @@ def locked() -> dict[str, str]:
 
 
 def distribution(folder: Path) -> tuple[str, str]:
-    told = HeaderParser().parsestr((folder / "METADATA").read_text())
-    return told["Name"].lower().replace("_", "-"), told["Version"]
+    metadata = HeaderParser().parsestr((folder / "METADATA").read_text())
+    return metadata["Name"].lower().replace("_", "-"), metadata["Version"]
 
 
-def test_layer_holds_what_is_locked_and_our_own_package(built: Built) -> None:
+def test_layer_has_the_locked_packages_and_consents(built: Built) -> None:
     folders = list((built.layer / "python").glob("*.dist-info"))
 
     assert dict(map(distribution, folders)) == locked()
-    assert (built.layer / "python" / "consents" / "capture.py").is_file()
+    assert (built.layer / "python" / "consents" / "wiring.py").is_file()
 
 
-def test_layer_holds_nothing_that_only_development_or_the_runtime_needs(built: Built) -> None:
+def test_layer_has_no_package_of_development_or_the_runtime(built: Built) -> None:
     names = {part for path in built.files() for part in path.relative_to(built.layer).parts}
 
     assert names & LEFT_OUT == set()
@@ -95,7 +97,7 @@ def test_layer_holds_nothing_that_only_development_or_the_runtime_needs(built: B
     assert [path.name for path in built.layer.iterdir()] == ["python"]
 
 
-def test_compiled_code_is_for_the_machine_that_is_deployed_to(built: Built) -> None:
+def test_compiled_code_is_for_the_deployed_architecture(built: Built) -> None:
     headers = {path.parent.name: path.read_bytes()[:20] for path in built.files("*.so")}
 
     assert sorted(headers) == ["orjson", "pydantic_core"]
@@ -105,7 +107,7 @@ def test_compiled_code_is_for_the_machine_that_is_deployed_to(built: Built) -> N
     assert {path.suffix for path in built.files()} & {".dll", ".dylib", ".pyd"} == set()
 
 
-def test_every_module_has_bytecode_that_the_runtime_takes_unasked(built: Built) -> None:
+def test_every_module_has_unchecked_bytecode_of_the_runtime(built: Built) -> None:
     runtime = built.template["Globals"]["Function"]["Runtime"]
     sources = list(built.files("*.py"))
     bytecode = {path: path.read_bytes() for path in built.files("*.pyc")}
@@ -115,20 +117,20 @@ def test_every_module_has_bytecode_that_the_runtime_takes_unasked(built: Built) 
         path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc" for path in sources
     }
     for source in sources:
-        told = bytecode[source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"]
-        assert int.from_bytes(told[:2], "little") == MAGIC_OF_3_13
-        assert int.from_bytes(told[4:8], "little") == UNCHECKED_HASH
-        assert told[8:16] == source_hash(source.read_bytes())
+        compiled = bytecode[source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"]
+        assert int.from_bytes(compiled[:2], "little") == MAGIC_OF_3_13
+        assert int.from_bytes(compiled[4:8], "little") == UNCHECKED_HASH
+        assert compiled[8:16] == source_hash(source.read_bytes())
 
 
-def test_bytecode_names_the_place_where_lambda_puts_it(built: Built) -> None:
-    (path,) = built.files("capture.cpython-313.pyc")
+def test_bytecode_has_the_path_of_the_layer_on_lambda(built: Built) -> None:
+    (path,) = built.files("attested.cpython-313.pyc")
     code: CodeType = marshal.loads(path.read_bytes()[16:])
 
-    assert code.co_filename == "/opt/python/consents/capture.py"
+    assert code.co_filename == "/opt/python/consents/capture/attested.py"
 
 
-def test_a_function_is_its_handler_alone(built: Built) -> None:
+def test_function_has_its_handler_and_nothing_else(built: Built) -> None:
     resources = built.template["Resources"]
     functions = {
         name for name, one in resources.items() if one["Type"] == "AWS::Serverless::Function"
@@ -147,7 +149,7 @@ def test_a_function_is_its_handler_alone(built: Built) -> None:
     assert held == {Path(name) / "app.py" for name in functions}
 
 
-def test_layer_is_within_its_budget(built: Built, tmp_path: Path) -> None:
+def test_layer_is_within_its_size_budget(built: Built, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "layer.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         for path in built.files():
             packed.write(path, path.relative_to(built.layer))
@@ -156,7 +158,7 @@ def test_layer_is_within_its_budget(built: Built, tmp_path: Path) -> None:
     assert (tmp_path / "layer.zip").stat().st_size <= LARGEST_ZIP
 
 
-def test_an_architecture_that_lambda_has_not_is_no_build(tmp_path: Path) -> None:
+def test_unknown_architecture_is_rejected_by_the_build(tmp_path: Path) -> None:
     files = LocalFiles(tmp_path)
 
     with pytest.raises(Failed, match="sam build failed"):

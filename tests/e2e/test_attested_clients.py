@@ -1,4 +1,4 @@
-"""Plain HTTP clients against the deployed stack: the attested wire, and what all answers share."""
+"""Plain HTTP clients on the deployed stack: the Attested Consent API, and common responses."""
 
 import json
 import re
@@ -9,8 +9,11 @@ from typing import Any
 import httpx
 import pytest
 import requests
+from consents_cli.history import records as records_of
+from consents_cli.stack import Stack
 
-from tests.e2e.conftest import LocalStack
+from tests.e2e import organizations
+from tests.e2e.local_stack import LocalStack
 
 type Answered = tuple[int, dict[str, str], bytes]
 type Post = Callable[[str, str, bytes, dict[str, str]], Answered]
@@ -88,21 +91,21 @@ def batch(*records: Any) -> bytes:
 
 
 @pytest.mark.parametrize("post", CLIENTS)
-def test_the_published_batch_gets_the_published_answer(
+def test_published_batch_gets_the_published_response(
     stack: LocalStack, headers: dict[str, str], post: Post
 ) -> None:
     second = record("+15554443334", captured_at="2026-04-26T12:00:01Z", ip_address="")
 
-    status, told, body = post(
+    status, received, body = post(
         "POST", f"{stack.api_url}/v1/consent/bulk", batch(record(), second), headers
     )
     assert (status, body) == (200, PUBLISHED)
-    assert re.fullmatch(ULID, told["x-request-id"])
-    assert told["content-type"] == "application/json"
+    assert re.fullmatch(ULID, received["x-request-id"])
+    assert received["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("post", CLIENTS)
-def test_a_single_record_gets_a_stable_consent_id(
+def test_single_record_gets_a_stable_consent_id(
     stack: LocalStack, headers: dict[str, str], post: Post
 ) -> None:
     url, contact = f"{stack.api_url}/v1/consent", f"+1555666000{CLIENTS.index(post)}"
@@ -110,13 +113,13 @@ def test_a_single_record_gets_a_stable_consent_id(
 
     first, second = (post("POST", url, body, headers) for _ in range(2))
     assert (first[0], second[0]) == (201, 201)
-    told, again = json.loads(first[2]), json.loads(second[2])
-    assert told["consent_id"] == again["consent_id"]
-    assert (told["already_opted_in"], again["already_opted_in"]) == (False, True)
+    new, again = json.loads(first[2]), json.loads(second[2])
+    assert new["consent_id"] == again["consent_id"]
+    assert (new["already_opted_in"], again["already_opted_in"]) == (False, True)
 
 
-def test_a_thousand_records_of_mixed_quality_are_found_in_their_histories(
-    stack: LocalStack, headers: dict[str, str]
+def test_valid_records_of_a_large_batch_are_in_the_history(
+    stack: LocalStack, deployed: Stack, headers: dict[str, str]
 ) -> None:
     url, org_id = f"{stack.api_url}/v1/consent/bulk", stack.organization["org_id"]
     records = [record(f"+1556{number:07}", user_agent=f"agent {number}") for number in range(1000)]
@@ -129,13 +132,12 @@ def test_a_thousand_records_of_mixed_quality_are_found_in_their_histories(
 
     def history(index: int) -> list[dict[str, Any]]:
         contact = records[index]["contact_number"]
-        found: list[dict[str, Any]] = stack.ask("history", "--org", org_id, "--contact", contact)
-        return found
+        return records_of(deployed, org_id, contact, None)
 
     for _ in range(2):
-        told = post()
-        assert told["accepted"] == 1000 - len(bad)
-        assert {each["index"] for each in told["rejected"]} == bad
+        result = post()
+        assert result["accepted"] == 1000 - len(bad)
+        assert {each["index"] for each in result["rejected"]} == bad
     assert [len(history(index)) for index in (1, 500, 998)] == [1, 1, 1]
 
     records[500]["evidence"]["user_agent"] = "another"
@@ -155,14 +157,14 @@ def test_a_thousand_records_of_mixed_quality_are_found_in_their_histories(
         ("PUT", "/v1/Consents/Bulk", 20404),
     ],
 )
-def test_a_route_that_is_not_there_is_404_in_the_envelope_of_its_wire(
+def test_unknown_route_is_404_in_the_format_of_its_api(
     stack: LocalStack, post: Post, method: str, path: str, code: str | int
 ) -> None:
-    status, told, body = post(method, stack.api_url + path, b"", {})
+    status, received, body = post(method, stack.api_url + path, b"", {})
 
     answer = json.loads(body)
     assert (status, answer.get("error", answer)["code"]) == (404, code)
-    assert re.fullmatch(ULID, told["x-request-id"])
+    assert re.fullmatch(ULID, received["x-request-id"])
 
 
 @pytest.mark.parametrize(
@@ -175,18 +177,18 @@ def test_a_route_that_is_not_there_is_404_in_the_envelope_of_its_wire(
         ("/v1/imports/01JTBQH2FZ8K1RXC0WJ4Z9P3VM", {"GET"}, "NOT_FOUND"),
     ],
 )
-def test_another_method_of_a_route_is_404_in_the_envelope_of_its_wire(
+def test_unknown_method_is_404_in_the_format_of_its_api(
     stack: LocalStack, path: str, known: set[str], code: str | int
 ) -> None:
     headers = {"Authorization": f"Bearer {stack.organization['api_key']}"}
     for method in {"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"} - known:
-        told = httpx.request(method, stack.api_url + path, headers=headers, timeout=30)
-        answer = told.json()
-        assert (told.status_code, answer.get("error", answer)["code"]) == (404, code), method
+        response = httpx.request(method, stack.api_url + path, headers=headers, timeout=30)
+        body = response.json()
+        assert (response.status_code, body.get("error", body)["code"]) == (404, code), method
 
 
 @pytest.mark.parametrize("post", CLIENTS)
-def test_bad_keys_are_all_answered_alike(stack: LocalStack, post: Post) -> None:
+def test_all_bad_keys_get_the_same_response(stack: LocalStack, post: Post) -> None:
     url = f"{stack.api_url}/v1/consent/bulk"
 
     answers = []
@@ -198,7 +200,7 @@ def test_bad_keys_are_all_answered_alike(stack: LocalStack, post: Post) -> None:
     assert answers == [(401, {"code": "UNAUTHORIZED", "message": "authentication failed"})] * 3
 
 
-def test_a_preflight_is_answered_without_credentials(stack: LocalStack) -> None:
+def test_preflight_needs_no_credentials(stack: LocalStack) -> None:
     answer = httpx.options(
         f"{stack.api_url}/v1/Consents/Bulk",
         headers={"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"},
@@ -221,7 +223,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize("body", FORMS)
-def test_no_form_whatever_is_an_error_of_ours(stack: LocalStack, body: bytes) -> None:
+def test_hostile_form_is_no_server_error(stack: LocalStack, body: bytes) -> None:
     organization = stack.organization
     answer = httpx.post(
         f"{stack.api_url}/v1/Consents/Bulk",
@@ -234,7 +236,7 @@ def test_no_form_whatever_is_an_error_of_ours(stack: LocalStack, body: bytes) ->
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[" * 5000, b'{"records": [NaN]}', b"\x1f\x8b"])
-def test_no_json_whatever_is_an_error_of_ours(
+def test_hostile_json_is_no_server_error(
     stack: LocalStack, headers: dict[str, str], body: bytes
 ) -> None:
     answer = httpx.post(f"{stack.api_url}/v1/consent/bulk", content=body, headers=headers)
@@ -242,7 +244,7 @@ def test_no_json_whatever_is_an_error_of_ours(
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_INPUT")
 
 
-def test_an_empty_chunked_body_is_a_missing_parameter(stack: LocalStack) -> None:
+def test_empty_chunked_body_is_a_missing_parameter(stack: LocalStack) -> None:
     organization = stack.organization
     answer = httpx.post(
         f"{stack.api_url}/v1/Consents/Bulk",
@@ -256,12 +258,12 @@ def test_an_empty_chunked_body_is_a_missing_parameter(stack: LocalStack) -> None
 
 
 def code(answer: httpx.Response) -> tuple[int, str | int]:
-    told = answer.json()
-    return answer.status_code, told.get("error", told)["code"]
+    body = answer.json()
+    return answer.status_code, body.get("error", body)["code"]
 
 
 @pytest.mark.parametrize(
-    ("path", "changes", "body", "refusal"),
+    ("path", "changes", "body", "error"),
     [
         ("/v1/consent/bulk", {}, b"[]", (400, "INVALID_INPUT")),
         ("/v1/consent/bulk", {}, b'{"records": []}', (422, "VALIDATION_FAILED")),
@@ -292,31 +294,30 @@ def code(answer: httpx.Response) -> tuple[int, str | int]:
     ],
     ids=["array", "empty", "1001", "8 MiB", "1 MiB", "csv", "key", "fields", "unknown"],
 )
-def test_a_refused_call_says_why_and_what_is_left(
+def test_rejected_call_has_a_reason_and_the_rate_limit(
     stack: LocalStack,
     headers: dict[str, str],
     path: str,
     changes: dict[str, str],
     body: bytes,
-    refusal: tuple[int, str],
+    error: tuple[int, str],
 ) -> None:
     answer = httpx.post(stack.api_url + path, content=body, headers=headers | changes, timeout=60)
 
-    assert code(answer) == refusal
+    assert code(answer) == error
     assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
     assert answer.headers["ratelimit-policy"] == '"records";q=60000;w=60'
 
 
 @pytest.mark.parametrize(
-    ("plan", "scope", "refusal"),
+    ("plan", "scope", "error"),
     [("starter", "consent:write", "PLAN_REQUIRED"), ("payg", "consent:read", "FORBIDDEN")],
 )
-def test_a_key_without_the_plan_or_the_scope_is_refused(
-    stack: LocalStack, plan: str, scope: str, refusal: str
+def test_key_without_the_plan_or_the_scope_is_rejected(
+    stack: LocalStack, plan: str, scope: str, error: str
 ) -> None:
-    org_id = stack.ask("org", "create", "--name", "E2E", "--plan", plan)["org_id"]
-    key = stack.ask("key", "create", "--org", org_id, "--scope", scope)["api_key"]
+    key = organizations.create(stack, plan=plan, scope=scope)["api_key"]
 
     bearer = {"Authorization": f"Bearer {key}"}
     answer = httpx.post(f"{stack.api_url}/v1/consent/bulk", content=b"{}", headers=bearer)
-    assert code(answer) == (403, refusal)
+    assert code(answer) == (403, error)

@@ -1,11 +1,11 @@
-"""A deployment as AWS treats one: policies in force, updates in place, evidence that outlives it.
+"""A deployment under AWS's rules: policies enforced, updates in place, retained evidence.
 
-The engine differs from AWS, and so what is deployed here differs from the template. The engine
-asks for `dynamodb:BatchExecuteStatement` of any resource where AWS asks for the ledger's
-`dynamodb:PartiQLInsert`, and for `sqs:SendMessageBatch` where AWS asks for `sqs:SendMessage`. It
-refers to a secret by its name where AWS does by its ARN. It serves no TLS, which our bucket and
-queues ask for. It leaves out the boundary of a role that CloudFormation makes, so we put it there.
-And no one but Lambda may take a function's role, so we let the account in, to try what it may do.
+The engine differs from AWS, so the deployed template is changed. The engine checks
+`dynamodb:BatchExecuteStatement` on any resource where AWS checks `dynamodb:PartiQLInsert` on the
+ledger, and `sqs:SendMessageBatch` where AWS checks `sqs:SendMessage`. It refers to a secret by its
+name, and AWS by its ARN. It serves no TLS, which the bucket and the queues require. CloudFormation
+of the engine ignores the boundary of a role, so the tests set it. Only Lambda may assume the role
+of a function, so the tests allow the account to assume it too.
 """
 
 import json
@@ -23,13 +23,14 @@ import boto3
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from consents.domain.drop import drop_of
+from consents.imports.drop import parse_key
 from consents_cli import demo, engine, sam
 from consents_cli.local_files import PROJECT, LocalFiles
 from consents_cli.stack import LOCAL_CREDENTIALS, LOCAL_NAME, LOCAL_REGION, Stack, connect_local
+from ministack.services.cloudformation import language_extensions
 from samcli.yamlhelper import parse_yaml_file, yaml_dump
 
-from tests.e2e.conftest import LocalStack, ends, eventually, free_port
+from tests.e2e.local_stack import ends, eventually, free_port
 
 BULK_CONSENT = {
     "contact_id": "+19999999999",
@@ -46,7 +47,7 @@ ACCOUNT = "arn:aws:iam::000000000000:"
 
 @dataclass(frozen=True)
 class Deployment:
-    """The stack on an engine that enforces policies."""
+    """A stack on an engine that enforces policies."""
 
     url: str
     build: Path
@@ -55,7 +56,7 @@ class Deployment:
 
     @property
     def bearer(self) -> dict[str, str]:
-        """The header that calls the attested wire."""
+        """The header that authenticates at the Attested Consent API."""
         return {"Authorization": f"Bearer {self.organization['api_key']}"}
 
     def call(self, method: str, route: str, **what: Any) -> httpx.Response:
@@ -65,12 +66,12 @@ class Deployment:
         return httpx.request(method, stage + route, timeout=30, **what)
 
     def aws(self, name: str) -> Any:
-        """Return a client that may do everything."""
+        """Return a client with every permission."""
         return self._client(name, *LOCAL_CREDENTIALS.values())
 
     @property
     def resources(self) -> dict[str, str]:
-        """The physical ids of all resources, by their names in the template."""
+        """The physical ids of all resources, by logical id."""
         pages = self.aws("cloudformation").get_paginator("list_stack_resources")
         return {
             each["LogicalResourceId"]: each["PhysicalResourceId"]
@@ -79,7 +80,7 @@ class Deployment:
         }
 
     def as_role_of(self, function: str, service: str) -> Any:
-        """Return a client that may do what a function may."""
+        """Return a client with the permissions of a function."""
         arn = f"{ACCOUNT}role/{self.resources[f'{function}Role']}"
         session = self.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
         keys = (session[each] for each in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
@@ -109,22 +110,27 @@ BATCHES = {
     "dynamodb:PartiQLInsert": allow("dynamodb:BatchExecuteStatement"),
     "sqs:SendMessage": allow("sqs:SendMessageBatch"),
 }
-"""What the engine asks for, besides what AWS asks for."""
+"""The permission that the engine checks, for each permission that AWS checks."""
 
 
 def for_the_engine(source: Path) -> None:
-    """Let a built template ask for what the engine gives."""
-    template = parse_yaml_file(str(source))
+    """Change a built template for the engine."""
+    template = language_extensions.apply(parse_yaml_file(str(source)), {})
     resources = template["Resources"]
     del resources["DropsBucketPolicy"], resources["OtherQueuesPolicy"]
     notified = resources["PlanQueuePolicy"]["Properties"]["PolicyDocument"]
     notified["Statement"] = [each for each in notified["Statement"] if each["Effect"] == "Allow"]
-    policies = [resources["FunctionBoundary"]["Properties"]["PolicyDocument"]]
+    policies = [
+        resource["Properties"]["PolicyDocument"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::IAM::ManagedPolicy"
+    ]
     policies += [
         policy
         for resource in resources.values()
         if resource["Type"] == "AWS::Serverless::Function"
         for policy in resource["Properties"].get("Policies", [])
+        if "Statement" in policy
     ]
     for policy in policies:
         for statement in list(policy["Statement"]):
@@ -137,24 +143,24 @@ def for_the_engine(source: Path) -> None:
 
 
 def deploy(build: Path, url: str, *parameters: str) -> None:
-    """Deploy what was built, as a person would."""
+    """Deploy a build with `sam deploy`."""
     command = [str(shutil.which("sam", path=sam.search_path())), "deploy"]
     command += ["--config-file", str(PROJECT / "samconfig.toml"), "--no-confirm-changeset"]
     command += ["--template-file", str(build / "template.yaml"), "--stack-name", LOCAL_NAME]
     command += ["--parameter-overrides", f"Architecture={sam.architecture()}", "LocalEngine=yes"]
     command += parameters
     environment = sam.environment() | {"AWS_ENDPOINT_URL": url}
-    told = subprocess.run(
+    ran = subprocess.run(
         command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120
     )
-    assert told.returncode == 0, told.stdout + told.stderr
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.fixture(scope="module")
-def deployment(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """What the local stack was built of, deployed to an engine that enforces policies."""
+def deployment(build: LocalFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The shared build, deployed to an engine that enforces policies."""
     files = LocalFiles(tmp_path_factory.mktemp("enforced"))
-    shutil.copytree(LocalFiles(stack.folder).build, files.build)
+    shutil.copytree(build.build, files.build)
     for_the_engine(files.build / "template.yaml")
     files.scratch.mkdir()
     port = free_port()
@@ -181,7 +187,7 @@ def deployment(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def bound_roles(deployment: Deployment) -> None:
-    """Give the roles the boundary that the template says, and let us try them."""
+    """Set the boundary of the template on the roles, and allow the account to assume them."""
     iam, resources = deployment.aws("iam"), deployment.resources
     account = {"AWS": f"{ACCOUNT}root"}
     service = {"Service": "lambda.amazonaws.com"}
@@ -192,9 +198,8 @@ def bound_roles(deployment: Deployment) -> None:
     document = json.dumps({"Version": "2012-10-17", "Statement": trust})
     for name, role in resources.items():
         if name.endswith("FunctionRole"):
-            iam.put_role_permissions_boundary(
-                RoleName=role, PermissionsBoundary=resources["FunctionBoundary"]
-            )
+            boundary = resources[f"{name.removesuffix('FunctionRole')}Boundary"]
+            iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=boundary)
             iam.update_assume_role_policy(RoleName=role, PolicyDocument=document)
 
 
@@ -216,15 +221,13 @@ def send_batch(deployment: Deployment) -> httpx.Response:
     return deployment.call("POST", "/v1/consent/bulk", headers=deployment.bearer, json=records)
 
 
-def test_a_batch_of_the_attested_wire_needs_no_more_than_its_role_allows(
-    deployment: Deployment,
-) -> None:
+def test_role_allows_an_attested_batch(deployment: Deployment) -> None:
     answer = send_batch(deployment)
 
     assert (answer.status_code, answer.json()) == (200, {"accepted": 1, "rejected": []})
 
 
-def test_a_single_consent_needs_no_more_than_its_role_allows(deployment: Deployment) -> None:
+def test_role_allows_a_single_consent(deployment: Deployment) -> None:
     consent = attested_consent(deployment)
     key = {"Idempotency-Key": "single"}
     answer = deployment.call("POST", "/v1/consent", headers=deployment.bearer | key, json=consent)
@@ -232,9 +235,7 @@ def test_a_single_consent_needs_no_more_than_its_role_allows(deployment: Deploym
     assert answer.status_code == 201
 
 
-def test_a_call_of_the_bulk_consents_wire_needs_no_more_than_its_role_allows(
-    deployment: Deployment,
-) -> None:
+def test_role_allows_a_bulk_consents_call(deployment: Deployment) -> None:
     account = (deployment.organization["account_sid"], deployment.organization["auth_token"])
     items = {"Items": json.dumps(BULK_CONSENT)}
     answer = deployment.call("POST", "/v1/Consents/Bulk", auth=account, data=items)
@@ -242,36 +243,32 @@ def test_a_call_of_the_bulk_consents_wire_needs_no_more_than_its_role_allows(
     assert [item["error_code"] for item in answer.json()["items"]] == [0]
 
 
-def test_a_file_needs_no_more_than_the_roles_allow_from_its_announcement_to_its_report(
-    deployment: Deployment,
-) -> None:
+def test_roles_allow_an_import_from_upload_to_report(deployment: Deployment) -> None:
     content = json.dumps(attested_consent(deployment)).encode() + b"\n12\n"
     file = {"wire": "attested", "format": "jsonl", "size": len(content)}
     announced = deployment.call("POST", "/v1/imports", headers=deployment.bearer, json=file).json()
     upload = announced["upload"]
     httpx.put(upload["url"], content=content, headers=upload["headers"], timeout=30)
 
-    told = ended(deployment, announced["import_id"])
-    assert (told["state"], told["rows"], told["rejected"]) == ("completed", 2, 1)
-    assert httpx.get(told["reports"]["summary"], timeout=30).json()["state"] == "completed"
+    shown = ended(deployment, announced["import_id"])
+    assert (shown["state"], shown["rows"], shown["rejected"]) == ("completed", 2, 1)
+    assert httpx.get(shown["reports"]["summary"], timeout=30).json()["state"] == "completed"
     listed = deployment.call("GET", "/v1/imports", headers=deployment.bearer).json()
     assert [each["import_id"] for each in listed["imports"]] == [announced["import_id"]]
 
 
-def test_a_file_that_was_given_up_needs_no_more_than_the_role_allows(
-    deployment: Deployment,
-) -> None:
-    key = f"drops/{deployment.organization['org_id']}/attested/given-up.csv"
-    drop = drop_of(deployment.stack.outputs["DropsBucket"], key, "v1")
+def test_role_allows_to_fail_an_import(deployment: Deployment) -> None:
+    key = f"drops/{deployment.organization['org_id']}/attested/failed.csv"
+    drop = parse_key(deployment.stack.outputs["DropsBucket"], key, "v1")
     assert drop is not None
     thing = {"bucket": {"name": drop.bucket}, "object": {"key": key, "versionId": drop.version}}
     message = json.dumps({"Records": [{"s3": thing}]})
     queue = deployment.resources["FailedQueue"]
     deployment.aws("sqs").send_message(QueueUrl=queue, MessageBody=message)
 
-    told = ended(deployment, drop.import_id)
-    assert (told["state"], told["reason"]) == ("failed", "the file could not be read to its end")
-    assert httpx.get(told["reports"]["summary"], timeout=30).json()["state"] == "failed"
+    shown = ended(deployment, drop.import_id)
+    assert (shown["state"], shown["reason"]) == ("failed", "the file could not be read")
+    assert httpx.get(shown["reports"]["summary"], timeout=30).json()["state"] == "failed"
     dead_letters = deployment.resources["DeadLetterQueue"]
     (kept,) = deployment.aws("sqs").receive_message(QueueUrl=dead_letters, WaitTimeSeconds=10)[
         "Messages"
@@ -280,15 +277,15 @@ def test_a_file_that_was_given_up_needs_no_more_than_the_role_allows(
 
 
 def ended(deployment: Deployment, import_id: str) -> dict[str, Any]:
-    """Return an import once it is at its end."""
+    """Return an import once it has ended."""
 
-    def told() -> dict[str, Any]:
+    def shown() -> dict[str, Any]:
         route = f"/v1/imports/{import_id}"
         answer = deployment.call("GET", route, headers=deployment.bearer)
         return dict(answer.json()) if answer.status_code == 200 else {"state": "unknown"}
 
-    assert eventually(lambda: told()["state"] in ("completed", "failed"), seconds=60)
-    return told()
+    assert eventually(lambda: shown()["state"] in ("completed", "failed"), seconds=60)
+    return shown()
 
 
 ITEM = {"pk": {"S": "org_1#+15554443333"}, "sk": {"S": "+15550001111#~#1"}}
@@ -300,7 +297,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_no_function_may_change_or_remove_what_the_ledger_holds(deployment: Deployment) -> None:
+def test_no_function_may_change_or_remove_a_record(deployment: Deployment) -> None:
     functions = [name for name in deployment.resources if name.endswith("Function")]
     assert len(functions) == len(list(PROJECT.glob("functions/*/app.py")))
     for function in functions:
@@ -310,7 +307,7 @@ def test_no_function_may_change_or_remove_what_the_ledger_holds(deployment: Depl
                 getattr(client, change)(TableName=deployment.stack.outputs["LedgerTable"], **what)
 
 
-def test_a_policy_that_allows_everything_is_held_by_the_boundary(deployment: Deployment) -> None:
+def test_boundary_limits_a_policy_that_allows_everything(deployment: Deployment) -> None:
     everything = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}
     deployment.aws("iam").put_role_policy(
         RoleName=deployment.resources["NotFoundFunctionRole"],
@@ -322,6 +319,18 @@ def test_a_policy_that_allows_everything_is_held_by_the_boundary(deployment: Dep
     client.get_item(TableName=deployment.stack.outputs["DirectoryTable"], Key=ITEM)
     with pytest.raises(ClientError, match="AccessDenied"):
         client.delete_item(TableName=deployment.stack.outputs["LedgerTable"], Key=ITEM)
+
+
+@pytest.mark.parametrize("function", ["GetImportFunction", "ListImportsFunction"])
+def test_imports_api_may_list_uploaded_files_and_nothing_else(
+    deployment: Deployment, function: str
+) -> None:
+    s3, bucket = deployment.as_role_of(function, "s3"), deployment.resources["DropsBucket"]
+
+    s3.list_objects_v2(Bucket=bucket, Prefix="drops/org_1/attested/import.csv")
+    for prefix in ("", "reports/", "work/"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
 
 
 HOLD_DATA = {
@@ -337,16 +346,16 @@ RETAINED = {"DirectoryTable", "DropsBucket", "LedgerTable", "Pepper"}
 
 
 def held(deployment: Deployment) -> dict[str, Any]:
-    """Return what the tables hold, by their names."""
+    """Return the items of all tables, by table."""
     return {name: deployment.items(name) for name in HOLD_DATA if name.endswith("Table")}
 
 
-def test_an_update_keeps_every_item_and_replaces_nothing_that_holds_data(
-    deployment: Deployment,
-) -> None:
+def test_update_keeps_all_items_and_data_resources(deployment: Deployment) -> None:
     send_batch(deployment)
     items, resources = held(deployment), deployment.resources
-    for code in deployment.build.glob("Capture*Function/app.py"):  # others see the parameters alone
+    for code in deployment.build.glob(
+        "Capture*Function/app.py"
+    ):  # the others see only the parameters
         code.write_text(code.read_text() + "\n# another release\n")
     deploy(
         deployment.build,
@@ -367,8 +376,8 @@ def test_an_update_keeps_every_item_and_replaces_nothing_that_holds_data(
     assert deployment.items("LedgerTable") == items["LedgerTable"]
 
 
-def test_a_deleted_stack_leaves_its_evidence_and_nothing_else(deployment: Deployment) -> None:
-    """This is the last test: nothing is deployed after it."""
+def test_deleted_stack_leaves_its_evidence_and_no_more(deployment: Deployment) -> None:
+    """The last test: it deletes the deployment."""
     send_batch(deployment)
     evidence, resources = deployment.items("LedgerTable"), deployment.resources
     assert evidence

@@ -1,96 +1,40 @@
-"""Dropped files, end to end: by the operator's command, and by S3 alone."""
+"""Dropped files, end to end: by the operator's command, by S3 and by the imports API."""
 
-import csv
-import gzip
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import httpx
 import pytest
-from consents.domain.drop import Drop, drop_of
-from consents_cli import imports
+from consents.imports.drop import parse_key
 from consents_cli.local_files import PROJECT
-from consents_cli.stack import Stack, connect_local
+from consents_cli.stack import Stack
 
-from tests.e2e.conftest import LocalStack, eventually
+from tests.e2e import organizations
+from tests.e2e.files import (
+    ATTESTED,
+    BULK,
+    Row,
+    as_csv,
+    as_jsonl_gz,
+    attested_row,
+    bulk_row,
+    dropped_as,
+    nested,
+    report,
+    s3,
+    state,
+)
+from tests.e2e.local_stack import LocalStack, eventually
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-ATTESTED, BULK = "attested", "bulk-consents"
-
-type Row = dict[str, str]
-type Refused = list[dict[str, Any]]
-
-
-def s3(stack: LocalStack) -> "S3Client":
-    return boto3.client(
-        "s3",
-        endpoint_url=stack.state["aws_endpoint_url"],
-        region_name=stack.state["region"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
-def attested_row(stack: LocalStack, contact: str, **changes: str) -> Row:
-    return {
-        "phone_number_id": stack.organization["senders"][0]["phone_number_id"],
-        "contact_number": contact,
-        "opted_in": "TRUE",
-        "evidence.captured_at": "2026-04-26T12:00:00Z",
-        "evidence.ip_address": "203.0.113.42",
-        "evidence.user_agent": "Mozilla/5.0",
-        "evidence.agreement_text": 'By signing up, you agree.\r\nReply "STOP" to opt out.',
-        "evidence.form_url": "https://example.com/signup",
-        "evidence.consent_method": "checkbox",
-    } | changes
+type Rejections = list[dict[str, Any]]
 
 
-def bulk_row(number: int, contact: str, **changes: str) -> Row:
-    return {
-        "correlation_id": f"{number:032x}",
-        "contact_id": contact,
-        "sender_id": "MG00000000000000000000000000000001",
-        "status": "opt-in",
-        "source": "website",
-        "date_of_consent": "2026-04-26T12:00:00Z",
-        "note": 'seen in the shop,\r\nsaid "yes"',
-    } | changes
-
-
-def as_csv(rows: Sequence[Row]) -> bytes:
-    """Return what a spreadsheet saves: a byte order mark, CRLF, quotes where they are needed."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0], lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
-
-
-def as_jsonl_gz(rows: Sequence[Row]) -> bytes:
-    return gzip.compress(b"".join(json.dumps(nested(row)).encode() + b"\n" for row in rows))
-
-
-def nested(row: Row) -> dict[str, Any]:
-    """Return the record that a row stands for."""
-    record: dict[str, Any] = {}
-    for name, value in row.items():
-        parent, _, field = name.rpartition(".")
-        (record.setdefault(parent, {}) if parent else record)[field] = value
-    if "opted_in" in record:
-        record["opted_in"] = True
-    return record
-
-
-def attested_rows(stack: LocalStack, block: int) -> tuple[list[Row], Refused]:
-    """Return five rows, of which some are refused, and those by their index."""
+def attested_rows(stack: LocalStack, block: int) -> tuple[list[Row], Rejections]:
+    """Return five rows, and the rejected ones by index."""
     good = attested_row(stack, f"+1555{block}001")
     rows = [
         good,
@@ -111,8 +55,8 @@ def attested_rows(stack: LocalStack, block: int) -> tuple[list[Row], Refused]:
     ]
 
 
-def bulk_rows(_stack: LocalStack, block: int) -> tuple[list[Row], Refused]:
-    """Return five rows, of which some are refused, and those by their index."""
+def bulk_rows(_stack: LocalStack, block: int) -> tuple[list[Row], Rejections]:
+    """Return five rows, and the rejected ones by index."""
     good = bulk_row(block, f"+1555{block}001")
     rows = [
         good,
@@ -122,48 +66,28 @@ def bulk_rows(_stack: LocalStack, block: int) -> tuple[list[Row], Refused]:
         bulk_row(4, f"+1555{block}003", correlation_id="x"),
     ]
     contact_and_date = "INVALID_CONTACT_ID; INVALID_DATE_OF_CONSENT"
-    told = [
+    reported = [
         (1, contact_and_date, f"{2:032x}"),
         (3, "INVALID_STATUS", f"{3:032x}"),
         (4, "INVALID_CORRELATION_ID", "x"),
     ]
     return rows, [
         {"row": row, "code": "30646", "reason": reason, "correlation_id": sent}
-        for row, reason, sent in told
+        for row, reason, sent in reported
     ]
 
 
 def drop(stack: LocalStack, file: Path, wire: str) -> tuple[int, dict[str, Any]]:
-    """Drop a file by the command, and return its exit code and the summary that it prints."""
+    """Drop a file by the command, and return its exit code and the printed summary."""
     org_id = stack.organization["org_id"]
     ran = stack.run("drop", str(file), "--org", org_id, "--wire", wire, "--json")
     assert ran.stderr == ""
     return ran.returncode, json.loads(ran.stdout)
 
 
-def dropped_as(stack: LocalStack, key: str) -> Drop:
-    """Return the drop that the newest version of an object is."""
-    bucket = stack.state["drops_bucket"]
-    version = s3(stack).head_object(Bucket=bucket, Key=key)["VersionId"]
-    dropped = drop_of(bucket, key, version)
-    assert dropped is not None
-    return dropped
-
-
-def report(stack: LocalStack, dropped: Drop, name: str) -> bytes:
-    answer = s3(stack).get_object(Bucket=dropped.bucket, Key=dropped.report_key(name))
-    return answer["Body"].read()
-
-
 def caller_of(stack: LocalStack, api_key: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {api_key}"}
     return httpx.Client(base_url=stack.api_url, headers=headers, timeout=60)
-
-
-def state(stack: Stack, import_id: str) -> str | None:
-    """Return the state of an import, or None while it has not begun."""
-    told = imports.find(stack, import_id)
-    return str(told["state"]) if told else None
 
 
 @pytest.mark.parametrize(
@@ -175,17 +99,17 @@ def state(stack: Stack, import_id: str) -> str | None:
         (BULK, bulk_rows, "4.jsonl.gz", as_jsonl_gz, 1, 5554),
     ],
 )
-def test_each_row_of_a_dropped_file_is_stored_or_told_by_its_number(
+def test_each_row_of_a_file_is_stored_or_reported(
     stack: LocalStack,
     tmp_path: Path,
     wire: str,
-    make: Callable[[LocalStack, int], tuple[list[Row], Refused]],
+    make: Callable[[LocalStack, int], tuple[list[Row], Rejections]],
     name: str,
     write: Callable[[Sequence[Row]], bytes],
     first_row: int,
     block: int,
 ) -> None:
-    rows, refused = make(stack, block)
+    rows, rejected_rows = make(stack, block)
     file = tmp_path / name
     file.write_bytes(write(rows))
     exit_code, summary = drop(stack, file, wire)
@@ -199,46 +123,46 @@ def test_each_row_of_a_dropped_file_is_stored_or_told_by_its_number(
         "accepted": 1,
         "duplicates": 1,
         "rejected": 3,
-        "rejected_by_code": Counter(one["code"] for one in refused),
+        "rejected_by_code": Counter(one["code"] for one in rejected_rows),
         "source": {"bucket": dropped.bucket, "key": dropped.key, "version": dropped.version},
     }
     lines = report(stack, dropped, "rejected.jsonl").splitlines()
     assert [json.loads(line) for line in lines] == [
-        one | {"row": one["row"] + first_row} for one in refused
+        one | {"row": one["row"] + first_row} for one in rejected_rows
     ]
 
 
-README = (PROJECT / "README.md").read_text()
+GUIDE = (PROJECT / "docs" / "guides" / "file-imports.md").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (PROJECT / "examples").iterdir()))
-def test_example_is_imported_as_the_readme_says(stack: LocalStack, name: str) -> None:
+def test_example_is_imported_as_documented(stack: LocalStack, name: str) -> None:
     exit_code, summary = drop(stack, PROJECT / "examples" / name, name.split(".")[0])
     rows, accepted, duplicates, rejected = (
         summary[count] for count in ("rows", "accepted", "duplicates", "rejected")
     )
-    assert f"| `{name}` | {rows} | {accepted} | {rejected} |\n" in README
+    assert f"| `{name}` | {rows} | {accepted} | {rejected} |\n" in GUIDE
     assert (exit_code, duplicates) == (min(rejected, 1), 0)
     source = summary["source"]
-    dropped = drop_of(source["bucket"], source["key"], source["version"])
+    dropped = parse_key(source["bucket"], source["key"], source["version"])
     assert dropped is not None
     lines = report(stack, dropped, "rejected.jsonl").decode()
     assert lines.count("\n") == rejected
-    assert f"```json\n{lines}```" in README or not lines
+    assert f"```json\n{lines}```" in GUIDE or not lines
 
 
-def test_every_row_of_a_file_that_is_dropped_again_is_a_duplicate(
-    stack: LocalStack, tmp_path: Path
-) -> None:
+def test_every_row_of_a_repeated_file_is_a_duplicate(stack: LocalStack, tmp_path: Path) -> None:
     file = tmp_path / "again.csv"
     file.write_bytes(as_csv([bulk_row(n, f"+15555555{n:03}") for n in range(3)]))
     first, second = drop(stack, file, BULK), drop(stack, file, BULK)
-    counted = [(code, told["accepted"], told["duplicates"]) for code, told in (first, second)]
+    counted = [(code, one["accepted"], one["duplicates"]) for code, one in (first, second)]
     assert counted == [(0, 3, 0), (0, 0, 3)]
     assert first[1]["import_id"] != second[1]["import_id"]
 
 
-def test_name_with_spaces_plus_and_unicode_is_imported(stack: LocalStack, tmp_path: Path) -> None:
+def test_file_name_with_spaces_plus_and_unicode_is_imported(
+    stack: LocalStack, tmp_path: Path
+) -> None:
     file = tmp_path / "März + été 100%20 ☎.jsonl"
     file.write_text(json.dumps(nested(attested_row(stack, "+15555556001"))))
     exit_code, summary = drop(stack, file, ATTESTED)
@@ -246,9 +170,7 @@ def test_name_with_spaces_plus_and_unicode_is_imported(stack: LocalStack, tmp_pa
     assert summary["source"]["key"].endswith(f"/{file.name}")
 
 
-def test_file_is_uploaded_by_a_link_and_followed_to_its_reports_without_aws(
-    stack: LocalStack,
-) -> None:
+def test_file_is_imported_by_http_only(stack: LocalStack) -> None:
     content = (PROJECT / "examples" / "attested.csv").read_bytes()
     digest = sha256(content).hexdigest()
     with caller_of(stack, stack.organization["api_key"]) as caller:
@@ -270,39 +192,38 @@ def test_file_is_uploaded_by_a_link_and_followed_to_its_reports_without_aws(
     assert newest["import_id"] == announced["import_id"]
     rejected = httpx.get(reached["reports"]["rejected"]).text
     assert rejected
-    assert rejected in README
+    assert rejected in GUIDE
 
 
 @pytest.fixture
 def stranger(stack: LocalStack) -> Iterator[httpx.Client]:
     """A caller of another organization."""
-    org_id = stack.ask("org", "create", "--name", "Stranger")["org_id"]
-    with caller_of(stack, stack.ask("key", "create", "--org", org_id)["api_key"]) as caller:
+    with caller_of(stack, organizations.create(stack)["api_key"]) as caller:
         yield caller
 
 
-SOUND = {"wire": ATTESTED, "format": "csv", "size": 10}
+VALID = {"wire": ATTESTED, "format": "csv", "size": 10}
 
 
-def test_import_of_another_organization_is_answered_as_one_of_nobody(
+def test_import_of_another_organization_is_not_found(
     stack: LocalStack, stranger: httpx.Client
 ) -> None:
     with caller_of(stack, stack.organization["api_key"]) as owner:
-        import_id = owner.post("/v1/imports", json=SOUND).json()["import_id"]
+        import_id = owner.post("/v1/imports", json=VALID).json()["import_id"]
         assert owner.get(f"/v1/imports/{import_id}").status_code == 200
     anothers, nobodys = (stranger.get(f"/v1/imports/{each}") for each in (import_id, "0" * 32))
 
-    told = [
-        (answer.status_code, answer.text.replace(answer.headers["X-Request-Id"], ""))
-        for answer in (anothers, nobodys)
+    without_ids = [
+        (response.status_code, response.text.replace(response.headers["X-Request-Id"], ""))
+        for response in (anothers, nobodys)
     ]
-    assert told[0] == told[1]
+    assert without_ids[0] == without_ids[1]
     assert (anothers.status_code, anothers.json()["error"]["code"]) == (404, "NOT_FOUND")
     assert anothers.headers.keys() == nobodys.headers.keys()
 
 
 def test_imports_are_listed_page_by_page(stranger: httpx.Client) -> None:
-    announced = [stranger.post("/v1/imports", json=SOUND).json()["import_id"] for _ in range(5)]
+    announced = [stranger.post("/v1/imports", json=VALID).json()["import_id"] for _ in range(5)]
     pages: list[list[str]] = []
     query = {"limit": "2"}
     while True:
@@ -320,13 +241,13 @@ BAD_ANNOUNCEMENTS: list[tuple[str, int, dict[str, str] | None]] = [
     ("", 400, None),
     ("[]", 400, None),
     ("{", 400, None),
-    (json.dumps(SOUND | {"size": 0}), 422, {"size": "must be 1..5368709120 bytes"}),
+    (json.dumps(VALID | {"size": 0}), 422, {"size": "must be 1..5368709120 bytes"}),
     ('{"wire": "both"}', 422, dict.fromkeys(["format", "size"], "is required")),
 ]
 
 
 @pytest.mark.parametrize(("body", "status", "details"), BAD_ANNOUNCEMENTS)
-def test_file_that_is_not_announced_as_it_must_be_is_refused(
+def test_invalid_announcement_is_rejected(
     stack: LocalStack, body: str, status: int, details: dict[str, str] | None
 ) -> None:
     with caller_of(stack, stack.organization["api_key"]) as caller:
@@ -337,19 +258,18 @@ def test_file_that_is_not_announced_as_it_must_be_is_refused(
     assert answer.headers["X-Request-Id"] == error["request_id"]
 
 
-def test_file_of_an_unknown_organization_fails_and_says_why(stack: LocalStack) -> None:
+def test_file_of_an_unknown_organization_fails(stack: LocalStack, deployed: Stack) -> None:
     key = "drops/org_nobody/attested/1.csv"
     content = as_csv([attested_row(stack, "+15555557001")])
     s3(stack).put_object(Bucket=stack.state["drops_bucket"], Key=key, Body=content)
     dropped = dropped_as(stack, key)
-    deployed = connect_local(stack.state["aws_endpoint_url"])
     assert eventually(lambda: state(deployed, dropped.import_id) == "failed")
-    told = stack.ask("import", "show", dropped.import_id)
-    assert (told["state"], told["rows"]) == ("failed", 0)
-    assert told["reason"] == "there is no such organization"
+    shown = stack.ask("import", "show", dropped.import_id)
+    assert (shown["state"], shown["rows"]) == ("failed", 0)
+    assert shown["reason"] == "there is no such organization"
 
 
-def test_import_that_failed_is_told_by_the_exit_code(stack: LocalStack, tmp_path: Path) -> None:
+def test_exit_code_shows_that_an_import_failed(stack: LocalStack, tmp_path: Path) -> None:
     file = tmp_path / "plain.csv.gz"
     file.write_bytes(b"not gzip")
     exit_code, summary = drop(stack, file, BULK)
@@ -359,14 +279,14 @@ def test_import_that_failed_is_told_by_the_exit_code(stack: LocalStack, tmp_path
 UNABLE = {
     "missing": ("nothing.csv", [], "cannot be read: No such file"),
     "folder": ("folder.csv", [], "cannot be read: Is a directory"),
-    "name": ("a.txt", [], "a name ends in"),
-    "organization": ("a.csv", ["--org", "org_nobody"], "there is no organization org_nobody"),
+    "name": ("a.txt", [], "must end in .jsonl"),
+    "organization": ("a.csv", ["--org", "org_nobody"], "unknown organization org_nobody"),
     "stack": ("a.csv", ["--stack", "nothing", "--region", "nowhere"], ""),
 }
 
 
 @pytest.mark.parametrize(("name", "options", "reason"), UNABLE.values(), ids=UNABLE)
-def test_file_that_is_not_dropped_is_told_in_one_line_and_by_another_exit_code_than_refused_rows(
+def test_upload_that_fails_is_reported_in_one_line(
     stack: LocalStack, tmp_path: Path, name: str, options: Sequence[str], reason: str
 ) -> None:
     (tmp_path / "folder.csv").mkdir()
@@ -376,14 +296,3 @@ def test_file_that_is_not_dropped_is_told_in_one_line_and_by_another_exit_code_t
 
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
     assert reason in ran.stderr
-
-
-def post(stack: LocalStack) -> int:
-    """Capture one record by a call, and return the status."""
-    answer = httpx.post(
-        f"{stack.api_url}/v1/consent/bulk",
-        json={"records": [nested(attested_row(stack, "+15555558001"))]},
-        headers={"Authorization": f"Bearer {stack.organization['api_key']}"},
-        timeout=60,
-    )
-    return answer.status_code

@@ -1,4 +1,4 @@
-"""Large and compressed bodies over HTTP: the deployed API hands on the bytes that were sent."""
+"""Large and compressed bodies over HTTP: functions get the bytes that the client sent."""
 
 import gzip
 import json
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from tests.e2e.conftest import LocalStack
+from tests.e2e.local_stack import LocalStack
 
 MEBIBYTE = 1024 * 1024
 BULK, SINGLE, BULK_CONSENTS = "/v1/consent/bulk", "/v1/consent", "/v1/Consents/Bulk"
@@ -34,13 +34,13 @@ def post(stack: LocalStack, route: str, body: bytes, content_type: str) -> httpx
     )
 
 
-def code(answer: httpx.Response) -> Any:
-    told = answer.json()
-    return told.get("error", told)["code"]
+def code(response: httpx.Response) -> Any:
+    body = response.json()
+    return body.get("error", body)["code"]
 
 
-def sound(stack: LocalStack, route: str) -> bytes:
-    """Return a body with one sound record."""
+def valid(stack: LocalStack, route: str) -> bytes:
+    """Return a body with one valid record."""
     if route == BULK_CONSENTS:
         item = {
             "contact_id": "+15554447001",
@@ -65,7 +65,7 @@ def sound(stack: LocalStack, route: str) -> bytes:
 
 
 def padded(body: bytes, size: int) -> bytes:
-    """Return a body of a size; what fills it up are fields that no wire reads."""
+    """Return a body with a size; its padding is a field that no API reads."""
     if not body.startswith(b"{"):
         return body + b"&pad=" + b"x" * (size - len(body) - len(b"&pad="))
     start = body.removesuffix(b"}") + b', "pad": "'
@@ -74,34 +74,36 @@ def padded(body: bytes, size: int) -> bytes:
 
 @pytest.mark.parametrize("content_type", ["application/gzip", "plain"])
 @pytest.mark.parametrize("route", LIMITS)
-def test_a_body_is_taken_up_to_its_limit_and_not_a_byte_more(
+def test_body_is_accepted_up_to_its_limit_exactly(
     stack: LocalStack, route: str, content_type: str
 ) -> None:
-    bodies = [padded(sound(stack, route), LIMITS[route] + more) for more in (0, 1)]
+    bodies = [padded(valid(stack, route), LIMITS[route] + more) for more in (0, 1)]
     if content_type == "plain":
-        taken, refused = (post(stack, route, body, PLAIN_TYPES[route]) for body in bodies)
+        accepted, rejected = (post(stack, route, body, PLAIN_TYPES[route]) for body in bodies)
     else:
-        taken, refused = (post(stack, route, gzip.compress(body), content_type) for body in bodies)
+        accepted, rejected = (
+            post(stack, route, gzip.compress(body), content_type) for body in bodies
+        )
 
-    assert taken.status_code in {200, 201}, taken.text
-    assert (refused.status_code, code(refused)) == (413, TOO_LARGE[route])
-    assert str(LIMITS[route]) in refused.text
+    assert accepted.status_code in {200, 201}, accepted.text
+    assert (rejected.status_code, code(rejected)) == (413, TOO_LARGE[route])
+    assert str(LIMITS[route]) in rejected.text
 
 
 @pytest.mark.parametrize("route", LIMITS)
-def test_a_bomb_and_broken_gzip_are_refused(stack: LocalStack, route: str) -> None:
+def test_gzip_bomb_and_broken_gzip_are_rejected(stack: LocalStack, route: str) -> None:
     bomb = gzip.compress(bytes(64 * MEBIBYTE)) * 32  # 2 GiB in 2 MB
-    cut_off = gzip.compress(sound(stack, route))[:-1]
+    truncated = gzip.compress(valid(stack, route))[:-1]
 
     assert post(stack, route, bomb, "application/gzip").status_code == 413
-    assert post(stack, route, cut_off, "application/gzip").status_code == 400
+    assert post(stack, route, truncated, "application/gzip").status_code == 400
 
 
-def test_a_form_of_more_parameters_than_items_can_need_is_refused(stack: LocalStack) -> None:
-    answer = post(stack, BULK_CONSENTS, b"Items=&" * 100_000, PLAIN_TYPES[BULK_CONSENTS])
+def test_form_with_too_many_parameters_is_rejected(stack: LocalStack) -> None:
+    response = post(stack, BULK_CONSENTS, b"Items=&" * 100_000, PLAIN_TYPES[BULK_CONSENTS])
 
-    assert answer.status_code == 400
-    assert answer.json() == {
+    assert response.status_code == 400
+    assert response.json() == {
         "code": 20001,
         "message": "The post body must hold at most 100000 parameters, got 100001",
         "more_info": "https://www.twilio.com/docs/errors/20001",

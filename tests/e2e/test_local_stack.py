@@ -1,4 +1,4 @@
-"""The local stack: what it prints works as printed, and it ends without a trace."""
+"""The local stack: its printed calls work, and it stops without a trace."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import CONSENTS, LocalStack, ends, eventually, free_port, run_consents
+from tests.e2e.local_stack import CONSENTS, LocalStack, ends, eventually, free_port, run_consents
 
-ATTESTED_ANSWER = """{
+ATTESTED_RESPONSE = """{
   "accepted": 1,
   "rejected": [
     {
@@ -26,7 +26,7 @@ ATTESTED_ANSWER = """{
     }
   ]
 }"""
-BULK_ANSWER = (
+BULK_RESPONSE = (
     '{"items":[{"correlation_id":"ad388b5a46b33b874b0d41f7226db2ef",'
     '"error_code":0,"error_messages":[]},'
     '{"correlation_id":"02520cfa6c432f0e3ec3a38c122d428d","error_code":30646,'
@@ -35,7 +35,7 @@ BULK_ANSWER = (
 
 
 def printed_call(stack: LocalStack, route: str) -> str:
-    """Return the command that was printed for a route, as it would be pasted."""
+    """Return the command that the stack printed for a route."""
     if shutil.which("curl") is None:
         if "CI" in os.environ:
             pytest.fail("curl is not installed")
@@ -63,23 +63,21 @@ def up_in_the_foreground(folder: Path) -> subprocess.Popen[str]:
 
 
 def engine_of(folder: Path) -> int:
-    """Return the process that leads the group of a stack that is starting or started."""
+    """Return the process that leads the group of a stack that starts or runs."""
     lock = folder / "engine.lock"
     assert eventually(lambda: lock.exists() and lock.read_text() != "")
     return int(lock.read_text())
 
 
-def test_printed_call_of_the_attested_wire_answers_what_is_published(stack: LocalStack) -> None:
-    assert paste(printed_call(stack, "/v1/consent/bulk")) == ATTESTED_ANSWER
+def test_printed_attested_call_gets_the_published_response(stack: LocalStack) -> None:
+    assert paste(printed_call(stack, "/v1/consent/bulk")) == ATTESTED_RESPONSE
 
 
-def test_printed_call_of_the_bulk_consents_wire_answers_what_is_published(
-    stack: LocalStack,
-) -> None:
-    assert paste(printed_call(stack, "/v1/Consents/Bulk")) == BULK_ANSWER
+def test_printed_bulk_call_gets_the_published_response(stack: LocalStack) -> None:
+    assert paste(printed_call(stack, "/v1/Consents/Bulk")) == BULK_RESPONSE
 
 
-def test_stack_json_has_all_that_a_client_needs(stack: LocalStack) -> None:
+def test_stack_json_has_everything_a_client_needs(stack: LocalStack) -> None:
     organization = dict(stack.organization)
     assert stack.state.keys() == {
         "api_url",
@@ -108,36 +106,36 @@ def test_stack_json_has_all_that_a_client_needs(stack: LocalStack) -> None:
     }
 
 
-def test_nobody_else_may_read_stack_json(stack: LocalStack) -> None:
+def test_only_its_owner_may_read_stack_json(stack: LocalStack) -> None:
     assert (stack.folder / "stack.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_only_this_machine_reaches_the_stack(stack: LocalStack) -> None:
+def test_only_this_machine_can_reach_the_stack(stack: LocalStack) -> None:
     port = int(stack.state["aws_endpoint_url"].rpartition(":")[2])
     with closing(socket.socket()) as client:
-        # Loopback, too, but another address than the one it listens on.
+        # Another loopback address than the one it listens on.
         assert client.connect_ex(("127.0.0.2", port)) != 0
 
 
-def test_status_tells_where_a_running_stack_is(stack: LocalStack) -> None:
+def test_status_prints_the_url_of_a_running_stack(stack: LocalStack) -> None:
     result = stack.run("local", "status")
     assert (result.returncode, result.stdout) == (0, f"running at {stack.api_url}\n")
 
 
-def test_status_of_no_stack_fails(tmp_path: Path) -> None:
+def test_status_without_a_stack_fails(tmp_path: Path) -> None:
     assert run_consents(tmp_path, "local", "status").returncode == 1
 
 
-def test_second_up_is_refused_in_one_line(stack: LocalStack) -> None:
+def test_second_start_is_rejected_in_one_line(stack: LocalStack) -> None:
     result = stack.run("local", "up", "--port", str(free_port()))
     assert result.returncode == 1
     assert result.stderr == (
         f"consents: the local stack is running already, at {stack.api_url}: "
-        "`consents local down` stops it\n"
+        "stop it with `consents local down`\n"
     )
 
 
-def test_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
+def test_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = run_consents(tmp_path, "local", "up", "--port", str(port))
@@ -150,16 +148,16 @@ def test_down_without_a_stack_changes_nothing(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (0, "no local stack was running\n")
 
 
-def test_down_ends_a_stack_that_is_only_starting(tmp_path: Path) -> None:
+def test_down_stops_a_stack_that_is_still_starting(tmp_path: Path) -> None:
     with up_in_the_foreground(tmp_path) as up:
         leader = engine_of(tmp_path)
         assert run_consents(tmp_path, "local", "down").stdout == "stopped\n"
-        _, told = up.communicate(timeout=60)
-    assert (up.returncode, told) == (1, "consents: stopped before the local stack was ready\n")
+        _, printed = up.communicate(timeout=60)
+    assert (up.returncode, printed) == (1, "consents: stopped before the local stack was ready\n")
     assert ends(leader)
 
 
-def test_interrupt_of_a_foreground_stack_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupted_foreground_stack_leaves_nothing(tmp_path: Path) -> None:
     with up_in_the_foreground(tmp_path) as up:
         leader = engine_of(tmp_path)
         assert eventually((tmp_path / "stack.json").exists)
@@ -167,14 +165,14 @@ def test_interrupt_of_a_foreground_stack_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(urllib.error.HTTPError):  # a function's process is running then, too
             urllib.request.urlopen(f"{state['api_url']}/v1/consent/bulk", data=b"")
         up.send_signal(signal.SIGINT)
-        _, told = up.communicate(timeout=60)
-    assert (up.returncode, told) == (0, "")
+        _, printed = up.communicate(timeout=60)
+    assert (up.returncode, printed) == (0, "")
     assert ends(leader)
     assert not (tmp_path / "stack.json").exists()
     assert not (tmp_path / "scratch").exists()
 
 
-def test_stale_state_of_a_stack_that_died_is_not_believed(tmp_path: Path) -> None:
+def test_state_file_of_a_dead_stack_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text('{"aws_endpoint_url": "http://127.0.0.1:1"}')
     result = run_consents(tmp_path, "org", "list")
     assert result.returncode == 1

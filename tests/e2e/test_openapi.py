@@ -1,4 +1,4 @@
-"""The running stack answers whatever a call looks like as docs/openapi.yaml says."""
+"""The running stack responds to generated requests as docs/reference/openapi.yaml describes."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.e2e.conftest import LocalStack
+from tests.e2e.local_stack import LocalStack
 
-DOCUMENT = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.yaml")
-# What other methods are told is in test_attested_clients.py; the document has no place for it.
+DOCUMENT = schemathesis.openapi.from_path(
+    Path(__file__).parents[2] / "docs" / "reference" / "openapi.yaml"
+)
+# test_attested_clients.py has the other methods, which the document cannot describe.
 DOCUMENT.config.phases.coverage.unexpected_methods = set()
 
 AS_DESCRIBED = [
@@ -26,13 +28,14 @@ AS_DESCRIBED = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-"""Not among them: that what breaks the schema is refused. A bad record is told, in an answer of 200
-or 201, and never sinks the others."""
+"""Without the check that invalid input is an error: a rejected record is part of a 200 or 201."""
 
 
 @DOCUMENT.parametrize()
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_any_call_is_answered_as_described(case: schemathesis.Case[Any], stack: LocalStack) -> None:
+def test_any_request_gets_a_response_as_described(
+    case: schemathesis.Case[Any], stack: LocalStack
+) -> None:
     known = stack.organization
     on_bulk_consents = case.operation.path.startswith("/v1/Consents")
     credentials: dict[str, Any] = (
@@ -45,11 +48,11 @@ def test_any_call_is_answered_as_described(case: schemathesis.Case[Any], stack: 
 
 @DOCUMENT.parametrize()
 @settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_nobody_without_credentials_is_let_in(
+def test_request_without_credentials_is_rejected(
     case: schemathesis.Case[Any], stack: LocalStack
 ) -> None:
     case.headers.pop("Authorization", None)
-    answer = case.call(base_url=stack.api_url, timeout=60)
+    response = case.call(base_url=stack.api_url, timeout=60)
 
-    assert answer.status_code == (204 if case.operation.method == "options" else 401)
-    case.validate_response(answer, checks=AS_DESCRIBED)
+    assert response.status_code == (204 if case.operation.method == "options" else 401)
+    case.validate_response(response, checks=AS_DESCRIBED)

@@ -1,4 +1,4 @@
-"""Retries and limits against the deployed stack: what a client sees of both, on both wires."""
+"""Retries and limits on the deployed stack, as the clients of both APIs see them."""
 
 import json
 import subprocess
@@ -13,22 +13,20 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from tests.e2e.conftest import LocalStack
+from tests.e2e import organizations
+from tests.e2e.local_stack import LocalStack
 
 VENDOR = "https://accounts.twilio.com"
 
 
 class Tenant:
-    """An organization of its own allowance, with the clients of both wires."""
+    """An organization with a separate rate limit, and clients of both APIs."""
 
     def __init__(self, stack: LocalStack, per_minute: int) -> None:
-        allowance = ("--records-per-minute", str(per_minute))
-        self.org_id = stack.ask("org", "create", "--name", "E2E", *allowance)["org_id"]
+        self.account = organizations.create(stack, records_per_minute=per_minute)
+        self.org_id, self.api_key = self.account["org_id"], self.account["api_key"]
         self.api_url = stack.api_url
-        self.api_key = stack.ask("key", "create", "--org", self.org_id)["api_key"]
-        self.account = stack.ask("account", "create", "--org", self.org_id)
-        sender = stack.ask("sender", "add", "--org", self.org_id, "--phone-number", "+15550002222")
-        self.phone_number_id = sender["phone_number_id"]
+        self.phone_number_id = self.account["sender"]["phone_number_id"]
 
     def record(self, contact: str) -> dict[str, Any]:
         return {
@@ -56,8 +54,8 @@ class Tenant:
         http_client = WithKey(self.api_url, key)
         sid, token = self.account["account_sid"], self.account["auth_token"]
         bulk = Client(sid, token, http_client=http_client).accounts.v1.bulk_consents
-        told = bulk.create(items=items).items
-        return Sent(told, http_client.last)
+        results = bulk.create(items=items).items
+        return Sent(results, http_client.last)
 
 
 class WithKey(TwilioHttpClient):
@@ -79,7 +77,7 @@ class WithKey(TwilioHttpClient):
 
 
 class Sent:
-    """What the official client returned, and the headers it does not show."""
+    """The result of the official client, and the response headers that it hides."""
 
     def __init__(self, items: list[dict[str, Any]], headers: dict[str, str]) -> None:
         self.items = items
@@ -101,7 +99,7 @@ def tenant(stack: LocalStack) -> Tenant:
     return Tenant(stack, 60_000)
 
 
-def test_a_repeat_with_its_key_gets_the_same_bytes_again(tenant: Tenant) -> None:
+def test_retry_with_the_same_key_gets_the_same_bytes(tenant: Tenant) -> None:
     first, again = (tenant.capture("+15554443333", "bad", key='"k-1"') for _ in range(2))
 
     assert (again.status_code, again.content) == (first.status_code, first.content)
@@ -110,7 +108,7 @@ def test_a_repeat_with_its_key_gets_the_same_bytes_again(tenant: Tenant) -> None
     assert first.headers["x-request-id"] != again.headers["x-request-id"]
 
 
-def test_curl_gets_the_kept_answer_of_each_wire(tenant: Tenant) -> None:
+def test_curl_gets_the_stored_response_of_each_api(tenant: Tenant) -> None:
     account = f"{tenant.account['account_sid']}:{tenant.account['auth_token']}"
     calls = [
         ["-H", f"Authorization: Bearer {tenant.api_key}", "-d", json.dumps({"records": [1]})],
@@ -129,15 +127,15 @@ def curl(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, check=True, text=True, timeout=60).stdout
 
 
-def test_a_repeat_of_the_single_twin_tells_the_first_answer(tenant: Tenant) -> None:
+def test_retry_of_a_single_record_gets_the_first_response(tenant: Tenant) -> None:
     body = tenant.record("+15554443333")
 
-    told = [tenant.post("/v1/consent", body, key="k-1").json() for _ in range(2)]
-    assert told[0] == told[1]
-    assert told[1]["already_opted_in"] is False
+    bodies = [tenant.post("/v1/consent", body, key="k-1").json() for _ in range(2)]
+    assert bodies[0] == bodies[1]
+    assert bodies[1]["already_opted_in"] is False
 
 
-def test_the_official_client_gets_its_kept_result(tenant: Tenant) -> None:
+def test_official_client_gets_its_stored_result(tenant: Tenant) -> None:
     items = [item(), item("+19")]
 
     first, again = (tenant.record_items(items, key="k-1") for _ in range(2))
@@ -145,11 +143,11 @@ def test_the_official_client_gets_its_kept_result(tenant: Tenant) -> None:
     assert again.headers["idempotent-replayed"] == "true"
 
 
-def test_a_key_with_another_body_is_refused_on_both_wires(tenant: Tenant) -> None:
+def test_key_with_another_body_is_rejected_by_both_apis(tenant: Tenant) -> None:
     tenant.capture("+15554443333", key="k-1")
-    refused = tenant.capture("+15554443334", key="k-1")
-    assert refused.status_code == 422
-    assert refused.json()["error"]["code"] == "IDEMPOTENCY_KEY_REUSED"
+    rejected = tenant.capture("+15554443334", key="k-1")
+    assert rejected.status_code == 422
+    assert rejected.json()["error"]["code"] == "IDEMPOTENCY_KEY_REUSED"
 
     tenant.record_items([item()], key="k-1")
     with pytest.raises(TwilioRestException) as raised:
@@ -157,7 +155,7 @@ def test_a_key_with_another_body_is_refused_on_both_wires(tenant: Tenant) -> Non
     assert (raised.value.status, raised.value.code) == (422, 20001)
 
 
-def test_many_clients_with_one_key_are_one_call(tenant: Tenant, stack: LocalStack) -> None:
+def test_many_clients_with_one_key_make_one_call(tenant: Tenant, stack: LocalStack) -> None:
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(lambda _: tenant.capture("+15554443333", key="k-1"), range(16)))
 
@@ -171,7 +169,7 @@ def test_many_clients_with_one_key_are_one_call(tenant: Tenant, stack: LocalStac
     assert len(records) == 1
 
 
-def test_both_wires_share_one_bucket_and_say_what_is_left(stack: LocalStack) -> None:
+def test_both_apis_share_one_rate_limit(stack: LocalStack) -> None:
     tenant = Tenant(stack, 6)
 
     assert tenant.capture("+15554443333", "+15554443334").headers["ratelimit"] == (
@@ -180,12 +178,12 @@ def test_both_wires_share_one_bucket_and_say_what_is_left(stack: LocalStack) -> 
     sent = tenant.record_items([item("+15554443335")])
     assert sent.headers["ratelimit-policy"] == '"records";q=6;w=60'
     assert sent.headers["ratelimit"].startswith('"records";r=3;')
-    refused = tenant.capture(*(f"+155544400{number:02}" for number in range(5)))
-    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "RATE_LIMITED")
-    assert 10 < int(refused.headers["retry-after"]) <= 20
+    rejected = tenant.capture(*(f"+155544400{number:02}" for number in range(5)))
+    assert (rejected.status_code, rejected.json()["error"]["code"]) == (429, "RATE_LIMITED")
+    assert 10 < int(rejected.headers["retry-after"]) <= 20
 
 
-def test_the_official_client_raises_its_own_exception_over_the_limit(stack: LocalStack) -> None:
+def test_official_client_raises_its_exception_over_the_limit(stack: LocalStack) -> None:
     tenant = Tenant(stack, 2)
     tenant.record_items([item(), item("+15554443334")])
 
@@ -198,7 +196,7 @@ def test_the_official_client_raises_its_own_exception_over_the_limit(stack: Loca
     assert "3 Items exceed the allowance of 2 a minute" in raised.value.msg
 
 
-def test_a_drained_bucket_admits_exactly_its_capacity(stack: LocalStack) -> None:
+def test_empty_bucket_has_admitted_exactly_its_capacity(stack: LocalStack) -> None:
     tenant = Tenant(stack, 3)  # one record refills in twenty seconds
 
     with ThreadPoolExecutor(8) as clients:

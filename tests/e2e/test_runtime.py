@@ -1,7 +1,7 @@
-"""What was built, in AWS's own runtime client and emulator, with nothing of ours around it.
+"""The built functions in AWS's own runtime client and emulator.
 
-The emulator has no gateway, no concurrency, no permissions and no limit of memory. It cuts off a
-payload at 6 MiB, where AWS refuses it. And boto3 is the locked one, not what AWS has that day.
+The emulator has no gateway, concurrency, permissions or memory limit. It truncates a payload at
+6 MiB, where AWS rejects it. And boto3 is the locked version, not the one of AWS's runtime.
 """
 
 import base64
@@ -28,18 +28,19 @@ from consents_cli.local_files import PROJECT, LocalFiles
 from consents_cli.runtime import Function, Runtime
 from consents_cli.stack import connect_local
 
-from tests.e2e.conftest import LocalStack, eventually, run_consents
-from tests.integration.conftest import Answer
+from tests.e2e.local_stack import LocalStack, eventually, run_consents
+from tests.integration.invocation import Response
 from tests.integration.test_events import EXPECTED, without_ids
 
 EVENTS = {path.stem: path for path in sorted((PROJECT / "events").glob("*.json"))}
 COMES_AGAIN: dict[str, list[str]] = {
-    "fail_import.file_given_up": [],
+    "fail_import.failed_file": [],
     "import_part.unknown_import": ["059f36b4-87a3-44ab-83d2-661975830a7d"],
+    "plan_import.next_slice": ["059f36b4-87a3-44ab-83d2-661975830a7d"],
     "plan_import.object_created": [],
     "plan_import.test_event": [],
 }
-"""For the events of a queue, the messages that are to be delivered again."""
+"""For each event of a queue, the messages that the function reports as failed."""
 
 RUNTIMES_OWN = {
     "awslambdaric",
@@ -56,7 +57,7 @@ RUNTIMES_OWN = {
 
 MIB = 2**20
 PAYLOAD = 6 * MIB - 10_000
-"""Bytes of a body for which there is room in the largest payload that Lambda takes."""
+"""Bytes of a body that fits into the largest payload of Lambda."""
 
 type Start = Callable[..., Runtime]
 
@@ -68,27 +69,27 @@ def function_of(event: str) -> str:
 @pytest.fixture(scope="module")
 def files(stack: LocalStack) -> LocalFiles:
     if sys.platform != "linux":
-        pytest.skip("AWS's emulator runs on Linux alone")
+        pytest.skip("AWS's emulator runs on Linux only")
     return LocalFiles(stack.folder)
 
 
 @pytest.fixture(scope="module")
 def python(files: LocalFiles) -> Path:
-    """The interpreter that finds what AWS's runtime has, and no more."""
+    """The interpreter that finds the packages of AWS's runtime, and no others."""
     return runtime.prepare(files)
 
 
 @pytest.fixture(scope="module")
 def start(stack: LocalStack, files: LocalFiles, python: Path) -> Iterator[Start]:
-    """Start a function of the stack in the runtime, changed in some way."""
-    with contextlib.ExitStack() as at_the_end:
-        log = at_the_end.enter_context((stack.folder / "runtime.log").open("wb"))
+    """Start a function of the stack in the runtime, with some changes."""
+    with contextlib.ExitStack() as exits:
+        log = exits.enter_context((stack.folder / "runtime.log").open("wb"))
 
         def start(name: str, variables: dict[str, str] | None = None, **changes: Any) -> Runtime:
             function = runtime.deployed(files, stack.state["aws_endpoint_url"], name)
             changes["variables"] = dict(function.variables) | (variables or {})
             changed = replace(function, **changes)
-            return at_the_end.enter_context(runtime.running(changed, python, log))
+            return exits.enter_context(runtime.running(changed, python, log))
 
         yield start
 
@@ -107,7 +108,7 @@ def organization(stack: LocalStack) -> dict[str, Any]:
 
 @pytest.fixture
 def silent_table() -> Iterator[socket.socket]:
-    """Something that takes every connection, and never says a word."""
+    """A server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
         yield listener
 
@@ -117,17 +118,17 @@ def leading_to(table: socket.socket) -> dict[str, str]:
 
 
 def read(event: str, organization: dict[str, Any]) -> dict[str, Any]:
-    text = demo.in_its_name(EVENTS[event].read_text(), organization)
+    text = demo.with_demo_credentials(EVENTS[event].read_text(), organization)
     return dict(json.loads(text))
 
 
-def answer_of(running: Runtime, event: dict[str, Any]) -> Answer:
-    told = running.invoke(json.dumps(event).encode())
-    return Answer(told["statusCode"], told["headers"], told["body"])
+def answer_of(running: Runtime, event: dict[str, Any]) -> Response:
+    answer = running.invoke(json.dumps(event).encode())
+    return Response(answer["statusCode"], answer["headers"], answer["body"])
 
 
 def is_alive(running: Runtime) -> bool:
-    """Tell whether a function answers what needs no table."""
+    """Return whether a function answers a request that needs no table."""
     preflight = EVENTS["create_bulk_consents.preflight"].read_bytes()
     with contextlib.suppress(Failed):
         return bool(running.invoke(preflight)["statusCode"] == 204)
@@ -141,12 +142,12 @@ def interpreter_of(running: Runtime) -> int:
     return child
 
 
-def test_every_event_has_an_expected_answer() -> None:
+def test_every_event_has_an_expected_response() -> None:
     assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys()
 
 
 @pytest.mark.parametrize("event", EXPECTED)
-def test_event_of_a_wire_is_answered_as_published(
+def test_event_of_an_api_gets_the_published_response(
     event: str, started: Callable[[str], Runtime], organization: dict[str, Any]
 ) -> None:
     answer = answer_of(started(function_of(event)), read(event, organization))
@@ -155,7 +156,7 @@ def test_event_of_a_wire_is_answered_as_published(
 
 
 @pytest.mark.parametrize("event", COMES_AGAIN)
-def test_message_of_a_queue_comes_again_only_if_it_failed(
+def test_function_reports_only_failed_messages(
     event: str, started: Callable[[str], Runtime]
 ) -> None:
     answer = started(function_of(event)).invoke(EVENTS[event].read_bytes())
@@ -164,18 +165,18 @@ def test_message_of_a_queue_comes_again_only_if_it_failed(
 
 
 def ask(python: Path, function: Function, question: str) -> Any:
-    """Run some Python where a function would run."""
-    told = subprocess.run(
+    """Run some Python in the environment of a function."""
+    ran = subprocess.run(
         [python, "-c", question],
         cwd=function.code,
         env=runtime.environment(function),
         capture_output=True,
         check=True,
     )
-    return json.loads(told.stdout)
+    return json.loads(ran.stdout)
 
 
-def test_runtime_has_nothing_of_the_development_environment(
+def test_runtime_has_no_package_of_development(
     python: Path, started: Callable[[str], Runtime]
 ) -> None:
     function = started("CaptureConsents").function
@@ -192,7 +193,7 @@ print(json.dumps([sys.path, [one.name for one in found]]))
     assert {Path(one).name for one in path[3:-1]} == {"python313.zip", "python3.13", "lib-dynload"}
 
 
-def test_package_that_is_missing_from_the_layer_shows(
+def test_package_missing_from_the_layer_is_an_import_error(
     start: Start, started: Callable[[str], Runtime], tmp_path: Path
 ) -> None:
     whole = started("CaptureConsents").function.layer
@@ -205,7 +206,7 @@ def test_package_that_is_missing_from_the_layer_shows(
         start("CaptureConsents", layer=tmp_path).invoke(b"{}")
 
 
-def test_every_package_of_the_layer_is_imported_by_a_function(
+def test_every_package_of_the_layer_is_imported(
     python: Path, started: Callable[[str], Runtime]
 ) -> None:
     functions = [started(name).function for name in sorted(map(function_of, EVENTS))]
@@ -214,7 +215,7 @@ import json, runpy, sys
 for function in {[str(one.code) for one in functions]}:
     runpy.run_path(function + "/app.py")
 from consents.domain import fields
-fields.possible_number("+15554443333")  # what it knows of countries is loaded with the first number
+fields.possible_number("+15554443333")  # the first number loads the metadata
 print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
 """
     variables = {name: text for one in functions for name, text in one.variables.items()}
@@ -228,7 +229,7 @@ print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
     assert held - set(imported) == set()
 
 
-def test_table_that_never_answers_is_told_before_the_time_is_over(
+def test_unresponsive_table_gives_503_before_the_timeout(
     start: Start, silent_table: socket.socket, organization: dict[str, Any]
 ) -> None:
     running = start("CaptureConsents", leading_to(silent_table))
@@ -238,7 +239,7 @@ def test_table_that_never_answers_is_told_before_the_time_is_over(
     assert answer.json["error"]["code"] == "UNAVAILABLE"
 
 
-def test_function_that_is_cut_off_starts_again(
+def test_function_starts_again_after_a_timeout(
     start: Start, silent_table: socket.socket, organization: dict[str, Any]
 ) -> None:
     event = json.dumps(read("create_bulk_consents.two_items", organization)).encode()
@@ -249,7 +250,7 @@ def test_function_that_is_cut_off_starts_again(
     assert eventually(lambda: is_alive(running))
 
 
-def test_function_that_is_killed_as_for_its_memory_starts_again(
+def test_function_starts_again_after_it_is_killed(
     start: Start, silent_table: socket.socket, organization: dict[str, Any]
 ) -> None:
     event = json.dumps(read("create_bulk_consents.two_items", organization)).encode()
@@ -265,7 +266,7 @@ def test_function_that_is_killed_as_for_its_memory_starts_again(
 
 
 def filled(start: str, middle: str, end: str, size: int = PAYLOAD) -> str:
-    """Return a body of a size in an event, where each quote and backslash takes two bytes."""
+    """Return a body with a size in an event, where a quote or backslash takes two bytes."""
     taken = len(json.dumps(middle)) - 2
     return start + middle * ((size - 2 * len(start + end)) // taken) + end
 
@@ -276,7 +277,7 @@ def gzipped(body: bytes, members: int = 1) -> dict[str, Any]:
 
 
 def records(changes: dict[str, str]) -> str:
-    """Return a batch of records that differ in their contact, and are changed in their evidence."""
+    """Return a batch of records with different contacts and changed evidence."""
     event = json.loads(EVENTS["capture_consents.mixed"].read_text())
     good = json.loads(event["body"])["records"][0]
     return json.dumps(
@@ -295,20 +296,20 @@ def records(changes: dict[str, str]) -> str:
 
 
 def batches() -> Iterator[dict[str, Any]]:
-    """Return bodies that are as large as can be, or become so."""
+    """Return the largest bodies, compressed or not."""
     yield {"body": records({"agreement_text": "x" * 5000})}
     yield {"body": records({"agreement_text": "x" * 5000, "form_url": "x"})}
     yield {"body": filled('{"records":[', "{},", "{}]}")}
     yield {"body": filled('{"records":[', "1e9,", "1]}")}
     yield {"body": filled('{"records":', "[", "")}
-    yield {"body": filled('{"x":"\\ud800","records":[', "[],", "[]]}")}  # orjson refuses it
+    yield {"body": filled('{"x":"\\ud800","records":[', "[],", "[]]}")}  # orjson rejects it
     yield gzipped(records({"agreement_text": "x" * 7500}).encode())
     yield gzipped(filled('{"records":[', "{},", "{}]}", 8 * MIB).encode())
     yield gzipped(bytes(64 * MIB), members=16)
 
 
 def forms() -> Iterator[dict[str, Any]]:
-    """Return forms that are as large as can be, or become so."""
+    """Return the largest forms, compressed or not."""
     yield {"body": filled("", "Items=1&", "")}
     yield {"body": filled("", "Items[9][a]=1&", "")}
     yield {"body": filled("", "Items=%7B%7D&", "")}
@@ -322,7 +323,7 @@ def forms() -> Iterator[dict[str, Any]]:
     ("event", "bodies"),
     [("capture_consents.mixed", batches), ("create_bulk_consents.two_items", forms)],
 )
-def test_no_body_takes_the_memory_that_a_function_has(
+def test_no_body_exceeds_the_memory_of_a_function(
     event: str,
     bodies: Callable[[], Iterator[dict[str, Any]]],
     start: Start,
@@ -341,13 +342,13 @@ def test_no_body_takes_the_memory_that_a_function_has(
 
 
 @pytest.mark.usefixtures("python")
-def test_command_prints_the_answer_and_logs_beside_it(stack: LocalStack) -> None:
+def test_invoke_prints_the_response_and_logs_to_stderr(stack: LocalStack) -> None:
     done = stack.run("local", "invoke", "CaptureConsents", str(EVENTS["capture_consents.mixed"]))
-    told = json.loads(done.stdout)
+    answer = json.loads(done.stdout)
 
     assert done.returncode == 0
-    assert (told["statusCode"], json.loads(told["body"])) == EXPECTED["capture_consents.mixed"]
-    assert '"answered"' in done.stderr
+    assert (answer["statusCode"], json.loads(answer["body"])) == EXPECTED["capture_consents.mixed"]
+    assert '"request.completed"' in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -356,13 +357,13 @@ def test_command_prints_the_answer_and_logs_beside_it(stack: LocalStack) -> None
         (
             "Nothing",
             "events/not_found.attested.json",
-            "there is no function 'Nothing', but Capture",
+            "unknown function 'Nothing' (choose from Capture",
         ),
         ("NotFound", "events/nothing.json", "'events/nothing.json' cannot be read: No such file"),
         ("NotFound", "README.md", "'README.md' is not JSON"),
     ],
 )
-def test_command_tells_in_one_line_what_it_cannot_do(
+def test_invoke_reports_a_wrong_argument_in_one_line(
     stack: LocalStack, function: str, event: str, reason: str
 ) -> None:
     done = stack.run("local", "invoke", function, event)
@@ -371,7 +372,7 @@ def test_command_tells_in_one_line_what_it_cannot_do(
     assert done.stderr.startswith(f"consents: {reason}")
 
 
-def test_command_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
+def test_invoke_without_a_stack_explains_how_to_start_one(tmp_path: Path) -> None:
     event = str(EVENTS["not_found.attested"])
     done = run_consents(tmp_path, "local", "invoke", "NotFound", event)
 

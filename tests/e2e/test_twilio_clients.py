@@ -1,4 +1,4 @@
-"""The official Twilio clients, unmodified, against the deployed stack."""
+"""The official Twilio clients, unmodified, on the deployed stack."""
 
 import asyncio
 import json
@@ -16,12 +16,12 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from tests.e2e.conftest import LocalStack
+from tests.e2e.local_stack import LocalStack
 
 HERE = Path(__file__).parent
 VENDOR = "https://accounts.twilio.com"
 
-SOUND = {
+VALID = {
     "contact_id": "+19999999999",
     "correlation_id": "ad388b5a46b33b874b0d41f7226db2ef",
     "sender_id": "MG00000000000000000000000000000001",
@@ -29,7 +29,7 @@ SOUND = {
     "status": "opt-out",
     "source": "website",
 }
-UNSOUND = {
+INVALID = {
     "contact_id": "+19",
     "correlation_id": "02520cfa6c432f0e3ec3a38c122d428d",
     "sender_id": "123456",
@@ -74,7 +74,7 @@ class AsyncHere(AsyncTwilioHttpClient):
 
 
 class Account:
-    """An account of the local stack, as each client takes it."""
+    """An account of the local stack, in the form of each client."""
 
     def __init__(self, stack: LocalStack, sid: str | None = None, token: str | None = None) -> None:
         self.api_url = stack.api_url
@@ -130,27 +130,27 @@ CLIENTS = ["python", "python_async", "node"]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_client_gets_the_published_result_for_the_published_items(
-    account: Account, client: str
-) -> None:
-    assert getattr(account, client)([SOUND, UNSOUND]) == PUBLISHED
+def test_client_gets_the_published_result(account: Account, client: str) -> None:
+    assert getattr(account, client)([VALID, INVALID]) == PUBLISHED
 
 
 def fresh(number: int = 0, **changes: Any) -> dict[str, Any]:
-    return SOUND | {"correlation_id": uuid4().hex, "contact_id": f"+1555000{number:04}", **changes}
+    return VALID | {"correlation_id": uuid4().hex, "contact_id": f"+1555000{number:04}", **changes}
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_thousand_items_come_back_in_their_order(account: Account, client: str) -> None:
+def test_thousand_items_come_back_in_order(account: Account, client: str) -> None:
     items = [fresh(number) for number in range(1000)]
 
-    told = getattr(account, client)(items)
-    assert [each["correlation_id"] for each in told] == [each["correlation_id"] for each in items]
-    assert {each["error_code"] for each in told} == {0}
+    results = getattr(account, client)(items)
+    assert [each["correlation_id"] for each in results] == [
+        each["correlation_id"] for each in items
+    ]
+    assert {each["error_code"] for each in results} == {0}
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_null_date_is_no_date(account: Account, stack: LocalStack, client: str) -> None:
+def test_null_date_means_no_date(account: Account, stack: LocalStack, client: str) -> None:
     contact = f"+1555700000{CLIENTS.index(client)}"
     item = fresh(contact_id=contact, date_of_consent=None)
 
@@ -161,66 +161,62 @@ def test_a_null_date_is_no_date(account: Account, stack: LocalStack, client: str
 
 
 @pytest.mark.parametrize("client", ["python", "python_async"])
-def test_items_that_are_json_texts_already_are_read_as_they_are(
-    account: Account, client: str
-) -> None:
-    assert getattr(account, client)([json.dumps(SOUND), json.dumps(UNSOUND)]) == PUBLISHED
-    assert getattr(account, client)(json.dumps([SOUND, UNSOUND])) == PUBLISHED
+def test_items_that_are_json_texts_are_parsed(account: Account, client: str) -> None:
+    assert getattr(account, client)([json.dumps(VALID), json.dumps(INVALID)]) == PUBLISHED
+    assert getattr(account, client)(json.dumps([VALID, INVALID])) == PUBLISHED
 
 
-def test_one_object_from_python_is_a_refused_item_for_each_of_its_names(account: Account) -> None:
-    told = account.python(SOUND)
+def test_one_object_from_python_is_an_item_for_each_name(account: Account) -> None:
+    results = account.python(VALID)
 
-    assert [each["error_code"] for each in told] == [30646] * len(SOUND)
+    assert [each["error_code"] for each in results] == [30646] * len(VALID)
 
 
 def test_one_object_from_node_is_one_item(account: Account) -> None:
-    assert account.node(SOUND) == PUBLISHED[:1]
+    assert account.node(VALID) == PUBLISHED[:1]
 
 
-def test_a_null_element_from_node_keeps_its_place(account: Account) -> None:
-    told = account.node([SOUND, None, fresh()])
+def test_null_element_from_node_keeps_its_place(account: Account) -> None:
+    results = account.node([VALID, None, fresh()])
 
-    assert [each["error_code"] for each in told] == [0, 30646, 0]
-    assert told[1]["correlation_id"] is None
+    assert [each["error_code"] for each in results] == [0, 30646, 0]
+    assert results[1]["correlation_id"] is None
 
 
-def test_a_date_object_of_node_is_a_date(account: Account) -> None:
+def test_date_object_of_node_is_a_date(account: Account) -> None:
     assert account.node([fresh(date_of_consent=1_740_737_127_123)])[0]["error_code"] == 0
 
 
 @pytest.mark.parametrize("client", ["python", "python_async"])
-def test_an_empty_list_raises_the_clients_own_exception_with_our_code(
-    account: Account, client: str
-) -> None:
+def test_empty_list_raises_the_exception_of_the_client(account: Account, client: str) -> None:
     with pytest.raises(TwilioRestException) as raised:
         getattr(account, client)([])
     assert (raised.value.status, raised.value.code) == (400, 20001)
     assert "Missing required parameter Items in the post body" in raised.value.msg
 
 
-def test_an_empty_list_is_told_to_node_with_our_code(account: Account) -> None:
+def test_empty_list_raises_an_error_in_node(account: Account) -> None:
     error = account.node_answer([])["error"]
 
     assert (error["status"], error["code"]) == (400, 20001)
 
 
 @pytest.mark.parametrize("client", ["python", "python_async"])
-def test_bad_credentials_raise_the_clients_own_exception(stack: LocalStack, client: str) -> None:
+def test_bad_credentials_raise_the_exception_of_the_client(stack: LocalStack, client: str) -> None:
     with pytest.raises(TwilioRestException) as raised:
-        getattr(Account(stack, token="wrong"), client)([SOUND])
+        getattr(Account(stack, token="wrong"), client)([VALID])
     assert (raised.value.status, raised.value.code) == (401, 20003)
 
 
-def test_bad_credentials_are_told_to_node(stack: LocalStack) -> None:
-    error = Account(stack, token="wrong").node_answer([SOUND])["error"]
+def test_bad_credentials_raise_an_error_in_node(stack: LocalStack) -> None:
+    error = Account(stack, token="wrong").node_answer([VALID])["error"]
 
     assert (error["status"], error["code"], error["message"]) == (401, 20003, "Authenticate")
 
 
-def test_a_key_sid_and_its_secret_work_in_the_client(stack: LocalStack) -> None:
+def test_key_sid_and_its_secret_work_in_the_client(stack: LocalStack) -> None:
     key = stack.ask(
         "key", "create", "--org", stack.organization["org_id"], "--wire", "bulk-consents"
     )
 
-    assert Account(stack, key["key_id"], key["key_secret"]).python([SOUND, UNSOUND]) == PUBLISHED
+    assert Account(stack, key["key_id"], key["key_secret"]).python([VALID, INVALID]) == PUBLISHED

@@ -1,4 +1,4 @@
-"""What callers send and are told, and what their calls leave in the tables."""
+"""Requests of callers, their responses, and what they leave in the tables."""
 
 import json
 import time
@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 from consents.domain import token_bucket
 
-from tests.integration.conftest import Answer, Tenant
+from tests.integration.conftest import Tenant
+from tests.integration.invocation import Response
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -66,29 +67,29 @@ def body(event: str, tenant: Tenant, *numbers: int) -> str:
     return urlencode([("Items", json.dumps(item(tenant, number))) for number in numbers])
 
 
-def is_replay(answer: Answer) -> bool:
+def is_replay(answer: Response) -> bool:
     return answer.headers.get("Idempotent-Replayed") == "true"
 
 
-def is_told(answer: Answer) -> bool:
-    """Tell whether an answer is one of work that was done, now or before."""
+def is_final(answer: Response) -> bool:
+    """Return whether a response is of work that was done, now or before."""
     return answer.status in {200, 201}
 
 
-def code(answer: Answer) -> str | int:
-    told: dict[str, str | int] = answer.json.get("error", answer.json)
-    return told["code"]
+def code(answer: Response) -> str | int:
+    shown: dict[str, str | int] = answer.json.get("error", answer.json)
+    return shown["code"]
 
 
-def must_wait(answer: Answer, event: str) -> bool:
-    """Tell whether an answer is the right way to say that the first call is still running."""
+def must_wait(answer: Response, event: str) -> bool:
+    """Return whether a response says, as it must, that the first request is still running."""
     running = 20409 if event == BULK_CONSENTS else "IDEMPOTENCY_IN_PROGRESS"
-    told = (answer.status, answer.headers.get("Retry-After"))
-    return told == (409, "1") and code(answer) == running
+    shown = (answer.status, answer.headers.get("Retry-After"))
+    return shown == (409, "1") and code(answer) == running
 
 
-def until_told(call: Callable[[], Answer], longest: float = 40) -> Answer:
-    """Repeat a call for as long as it is told that the first one is still running."""
+def until_final(call: Callable[[], Response], longest: float = 40) -> Response:
+    """Repeat a request while the first one is still running, and return the response."""
     deadline = time.monotonic() + longest
     while (answer := call()).status == 409:
         assert time.monotonic() < deadline
@@ -109,15 +110,20 @@ def stored(dynamodb: "DynamoDBClient", org_id: str) -> list[dict[str, Any]]:
     return [dict(item) for answer in found for item in answer["Items"]]
 
 
-def all_stored(dynamodb: "DynamoDBClient", org_id: str) -> list[dict[str, Any]]:
-    """Return all records of an organization, without its agreement texts; reads the whole table."""
+def ledger_items(dynamodb: "DynamoDBClient", org_id: str) -> list[dict[str, Any]]:
+    """Return all items of an organization, agreement texts too; reads the whole table."""
     pages = dynamodb.get_paginator("scan").paginate(
         TableName="LedgerTable",
-        FilterExpression="begins_with(pk, :contact)",
-        ExpressionAttributeValues={":contact": {"S": f"{org_id}#+"}},
+        FilterExpression="begins_with(pk, :org)",
+        ExpressionAttributeValues={":org": {"S": f"{org_id}#"}},
         ConsistentRead=True,
     )
     return [dict(item) for page in pages for item in page["Items"]]
+
+
+def all_stored(dynamodb: "DynamoDBClient", org_id: str) -> list[dict[str, Any]]:
+    """Return all records of an organization; reads the whole table."""
+    return [item for item in ledger_items(dynamodb, org_id) if "request_id" in item]
 
 
 def contacts(items: list[dict[str, Any]]) -> list[str]:
@@ -133,7 +139,7 @@ def full_at(dynamodb: "DynamoDBClient", org_id: str) -> int | None:
 
 
 def was_drawn(full: int | None, by: list[dict[str, Any]], records: int, per_minute: int) -> bool:
-    """Tell whether exactly so many records were drawn from a bucket since it was first drawn on.
+    """Return whether exactly so many records were spent from a bucket since it was first drawn on.
 
     The first draw was that of a call which stored something, and the bucket was never full since.
     """

@@ -12,36 +12,53 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
 import pytest
-from consents.aws import http, wiring
-from consents.aws.directory import Directory, credential_key, organization_key, sender_key
-from consents.aws.dynamodb import CONFIG
-from consents.aws.ledger import Ledger
-from consents.wires import attested, bulk_consents
+from consents import wiring
+from consents.accounts.directory import (
+    Directory,
+    credential_key,
+    listing_key,
+    organization_key,
+    sender_key,
+)
+from consents.aws.dynamodb import CONFIG, Table, encode_item
+from consents.capture import bulk_consents
+from consents.capture.ledger import Ledger
+from consents.http import endpoint as http
+from consents.http import json_api
+from consents.imports import wiring as import_wiring
+from ministack.services.cloudformation import language_extensions
 from samcli.yamlhelper import parse_yaml_file
+
+from tests.integration.drops import DROPS_BUCKET, Drops
+from tests.integration.faults import BreakCall, breaker
+from tests.integration.invocation import ROOT, Invocation, Response, event_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-ROOT = Path(__file__).parents[2]
 SERVICES = "dynamodb,s3,secretsmanager,sqs"
-DROPS_BUCKET = "drops"
+
+PARTS_AHEAD = 1000
+"""The window of the functions: wide, so that a planner releases all parts of a test's file."""
 
 
 @pytest.fixture(scope="session")
 def template() -> dict[str, Any]:
-    """The template that deploys."""
-    return dict(parse_yaml_file(str(ROOT / "template.yaml")))
+    """The template that deploys, with its loops expanded."""
+    return dict(language_extensions.apply(parse_yaml_file(str(ROOT / "template.yaml")), {}))
 
 
 @pytest.fixture(scope="session")
 def running_engine(template: dict[str, Any]) -> Iterator[None]:
-    """A MiniStack with the template's tables; the environment of this process points to it."""
+    """A MiniStack with the template's tables; the environment of this process points to it.
+
+    Each process of pytest has a separate one, at a free port.
+    """
     port = free_port()
     deployed = template["Globals"]["Function"]["Environment"]["Variables"]
     environment = {
@@ -58,6 +75,7 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
         "IDEMPOTENCY_TABLE": "IdempotencyTable",
         "IMPORTS_TABLE": "ImportsTable",
         "LEDGER_TABLE": "LedgerTable",
+        "PARTS_AHEAD": str(PARTS_AHEAD),
         "PART_QUEUE": _queue_url(port, "PartQueue"),
         "PEPPER_SECRET": "Pepper",
         "POWERTOOLS_METRICS_NAMESPACE": deployed["POWERTOOLS_METRICS_NAMESPACE"],
@@ -100,12 +118,13 @@ def free_port() -> int:
 
 
 def wait_until_healthy(url: str) -> None:
-    """Return when an engine answers."""
+    """Return when an engine responds."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(url, timeout=1).close()
         except OSError:
+            time.sleep(0.02)  # between two looks, so that the engine gets the processor
             continue
         return
     pytest.fail("the local engine did not start within 30 seconds")
@@ -145,14 +164,20 @@ def dynamodb(engine: None) -> "DynamoDBClient":
 
 @pytest.fixture
 def ledger(dynamodb: "DynamoDBClient") -> Ledger:
-    """The ledger, with a memory of its own for agreement texts."""
-    return Ledger(dynamodb, "LedgerTable", longest_call=1)
+    """The ledger, with an empty cache of agreement texts."""
+    return Ledger(Table(dynamodb, "LedgerTable"), max_call_seconds=1)
+
+
+@pytest.fixture
+def imports_table(dynamodb: "DynamoDBClient") -> Table:
+    """The table of imports."""
+    return Table(dynamodb, "ImportsTable")
 
 
 @pytest.fixture
 def directory(dynamodb: "DynamoDBClient") -> Directory:
-    """The directory, with a cache of its own."""
-    return Directory(dynamodb, "DirectoryTable", lambda: b"pepper")
+    """The directory, with an empty cache."""
+    return Directory(Table(dynamodb, "DirectoryTable"), lambda: b"pepper")
 
 
 @pytest.fixture
@@ -163,11 +188,12 @@ def org_id() -> str:
 
 @dataclass(frozen=True)
 class Tenant:
-    """An organization, its sender, and the headers with which it calls each wire."""
+    """An organization, its sender, and the headers with which it calls each API."""
 
     org_id: str
     phone_number_id: str
     phone_number: str
+    key_id: str
     bearer: dict[str, str]
     basic: dict[str, str]
     key_basic: dict[str, str]
@@ -178,34 +204,46 @@ type NewTenant = Callable[..., Tenant]
 
 @pytest.fixture
 def new_tenant(dynamodb: "DynamoDBClient", directory: Directory) -> NewTenant:
-    """Make an organization with one live credential for each wire."""
+    """Make an organization with a live credential of each kind."""
 
     def new_tenant(
         plan: str = "payg",
         scope: str = "consent:write",
         phone_number_id: str | None = None,
         per_minute: int = 60_000,
+        parts_per_day: int | None = None,
         **credential: str,
     ) -> Tenant:
         tenant = _tenant(phone_number_id or str(uuid4()))
-        allowance = {"N": str(per_minute)}
-        organization = {"org_id": tenant.org_id, "name": "Test", "plan": plan, "created_at": "-"}
+        organization = {
+            "org_id": tenant.org_id,
+            "name": "Test",
+            "plan": plan,
+            "created_at": "-",
+            "records_per_minute": per_minute,
+            "parts_per_day": parts_per_day,
+        }
         sender = {"phone_number_id": tenant.phone_number_id, "phone_number": tenant.phone_number}
-        _put(
-            dynamodb,
-            organization_key(tenant.org_id),
-            organization,
-            records_per_minute=allowance,
-        )
-        _put(dynamodb, sender_key(tenant.org_id, tenant.phone_number_id), sender)
-        for secret in (
-            attested.secret(tenant.bearer["Authorization"]),
-            bulk_consents.secret(tenant.basic["Authorization"]),
-            bulk_consents.secret(tenant.key_basic["Authorization"]),
+        items = [
+            organization_key(tenant.org_id) | organization,
+            sender_key(tenant.org_id, tenant.phone_number_id) | sender,
+        ]
+        for key_id, secret in (
+            (tenant.key_id, json_api.secret(tenant.bearer["Authorization"])),
+            ("basic", bulk_consents.secret(tenant.basic["Authorization"])),
+            ("key_basic", bulk_consents.secret(tenant.key_basic["Authorization"])),
         ):
-            key = credential_key(directory.hash(secret))
-            texts = {"org_id": tenant.org_id, "key_id": "-", "created_at": "-"} | credential
-            _put(dynamodb, key, texts, scopes={"SS": [scope]})
+            public = {
+                "org_id": tenant.org_id,
+                "key_id": key_id,
+                "created_at": "-",
+                "scopes": {scope},
+                **credential,
+            }
+            items.append(credential_key(directory.hash(secret)) | public)
+            items.append(listing_key(tenant.org_id, key_id) | public)
+        puts: Any = [{"PutRequest": {"Item": encode_item(item)}} for item in items]
+        dynamodb.batch_write_item(RequestItems={"DirectoryTable": puts})
         return tenant
 
     return new_tenant
@@ -216,6 +254,7 @@ def _tenant(phone_number_id: str) -> Tenant:
         org_id=f"org_{uuid4().hex}",
         phone_number_id=phone_number_id,
         phone_number="+15550001111",
+        key_id=f"key_{uuid4().hex}",
         bearer={"Authorization": f"Bearer am_live_{uuid4().hex}"},
         basic=_basic(f"AC{uuid4().hex}"),
         key_basic=_basic(f"SK{uuid4().hex}"),
@@ -227,47 +266,13 @@ def _basic(sid: str) -> dict[str, str]:
     return {"Authorization": f"Basic {encoded}"}
 
 
-def _put(
-    client: "DynamoDBClient", key: tuple[str, str], texts: dict[str, str], **others: Any
-) -> None:
-    item = {"pk": key[0], "sk": key[1]} | texts
-    attributes = {name: {"S": text} for name, text in item.items()}
-    client.put_item(TableName="DirectoryTable", Item=attributes | others)
-
-
 @pytest.fixture
 def tenant(new_tenant: NewTenant) -> Tenant:
     """An organization that may do all."""
     return new_tenant()
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What API Gateway would send."""
-
-    status: int
-    headers: dict[str, str]
-    body: str
-
-    @property
-    def json(self) -> Any:
-        """The body, read."""
-        return json.loads(self.body)
-
-
-class Invocation:
-    """The Lambda context of one invocation."""
-
-    def __init__(self, milliseconds: int) -> None:
-        self.aws_request_id = str(uuid4())
-        self._end = time.monotonic() + milliseconds / 1000
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return the time that is left, in milliseconds."""
-        return max(0, int((self._end - time.monotonic()) * 1000))
-
-
-type Invoke = Callable[..., Answer]
+type Invoke = Callable[..., Response]
 
 
 @pytest.fixture
@@ -279,33 +284,43 @@ def invoke(engine: None) -> Invoke:
         headers: dict[str, str] | None = None,
         milliseconds: int = 29_000,
         **changes: Any,
-    ) -> Answer:
-        sent = json.loads((ROOT / "events" / f"{event}.json").read_text()) | changes
+    ) -> Response:
+        sent = event_of(event) | changes
         sent["headers"] = sent["headers"] | (headers or {})
         handler = import_module(f"functions.{event.split('.')[0]}.app").handler
-        answer = handler(sent, Invocation(milliseconds))
-        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+        response = handler(sent, Invocation(milliseconds))
+        return Response(response["statusCode"], response["headers"], response["body"])
 
     return invoke
 
 
-type Fault = Callable[..., Any]
-type BreakCall = Callable[[str, Fault], None]
+@pytest.fixture
+def break_call(engine: None) -> Iterator[BreakCall]:
+    """Let a fault respond to the functions' DynamoDB calls of one name."""
+    yield from breaker(wiring.dynamodb(), "dynamodb")
 
 
 @pytest.fixture
-def break_call(engine: None) -> Iterator[BreakCall]:
-    """Let a fault answer the handlers' calls of one name in the engine's place."""
-    events = wiring.dynamodb().meta.events
-    broken: list[tuple[str, Fault]] = []
+def break_s3(engine: None) -> Iterator[BreakCall]:
+    """Let a fault respond to the functions' S3 calls of one name."""
+    yield from breaker(import_wiring.bucket()._objects._client, "s3")
 
-    def break_call(name: str, fault: Fault) -> None:
-        broken.append((f"before-call.dynamodb.{name}", fault))
-        events.register(*broken[-1])
 
-    yield break_call
-    for name, fault in broken:
-        events.unregister(name, fault)
+@pytest.fixture
+def break_sqs(engine: None) -> Iterator[BreakCall]:
+    """Let a fault respond to the functions' SQS calls of one name."""
+    yield from breaker(import_wiring._sqs(), "sqs")
+
+
+@pytest.fixture
+def drops(engine: None) -> Iterator[Drops]:
+    """Drops files; every queue is empty at first."""
+    drops = Drops()
+    sends = "provide-client-params.sqs.SendMessageBatch"
+    events = import_wiring._sqs().meta.events
+    events.register(sends, drops.deliver_at_once)
+    yield drops
+    events.unregister(sends, drops.deliver_at_once)
 
 
 @pytest.fixture
@@ -324,7 +339,7 @@ type Metrics = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def metrics(engine: None, capsys: pytest.CaptureFixture[str]) -> Metrics:
-    """Return the metrics that the handlers wrote since they were last asked for."""
+    """Return the metrics that the handlers wrote since the last call."""
 
     def metrics() -> list[dict[str, Any]]:
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -70,7 +70,7 @@ class Draft:
     dated_at: datetime | None
     sender: str
     name: str
-    """Tells records apart: a correlation id ends in it, an agreement text is it."""
+    """Distinguishes records: a correlation id ends in it, an agreement text is it."""
     spelling: int
     """What has no meaning: letter case, extra fields, the ways to leave a date out."""
     flaws: frozenset[str]
@@ -95,8 +95,15 @@ class Entry:
     @cached_property
     def content(self) -> str:
         """Everything but the receipt; the correlation id only where there is no date."""
-        told = None if self.dated_at else self.correlation_id
-        parts = [self.sender, self.contact, self.status, self.evidence, self.phone_number_id, told]
+        apart = None if self.dated_at else self.correlation_id
+        parts = [
+            self.sender,
+            self.contact,
+            self.status,
+            self.evidence,
+            self.phone_number_id,
+            apart,
+        ]
         return json.dumps(parts, sort_keys=True)
 
 
@@ -222,8 +229,8 @@ class Faults:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a caller is told. `code` is the envelope's where the whole request is refused."""
+class Expected:
+    """The response that the contract expects. `code` is that of a rejected request."""
 
     status: int
     body: Any = None
@@ -255,10 +262,10 @@ class Kept:
 
 @dataclass
 class Claim:
-    """What became of an idempotency key: the body it came with, and the answer kept for it."""
+    """An idempotency key in use: its body, and the response kept for it."""
 
     body: str
-    told: Told | None = None
+    expected: Expected | None = None
     text: str = ""
 
 
@@ -276,10 +283,10 @@ REFUSED: dict[str, tuple[tuple[int, int], tuple[int, str]]] = {
 """Status and code of a refused request, on the bulk-consents wire and on the attested one."""
 
 
-def refused(call: Call, why: str, retry_after: int | None = None) -> Told:
+def refused(call: Call, why: str, retry_after: int | None = None) -> Expected:
     """Return the refusal of a whole request in the words of its wire."""
     status, code = REFUSED[why][0 if call.route == BULK_CONSENTS else 1]
-    return Told(status, code=code, retry_after=retry_after)
+    return Expected(status, code=code, retry_after=retry_after)
 
 
 @dataclass
@@ -322,10 +329,10 @@ class Model:
 
     def take(
         self, call: Call, faults: Faults, request_id: str, text: str, *, was_drawn: bool
-    ) -> Told:
-        """Return what the call is told, and change what it changes.
+    ) -> Expected:
+        """Return the response to a request, and change what it changes.
 
-        `text` is the body that a repeat of its key must see again. `was_drawn` tells of a draw
+        `text` is the body that a repeat of its key must see again. `was_drawn` says of a spending
         whose answer was lost for good whether the table had applied it.
         """
         if call.route == SINGLE and not isinstance(call.entries[0].sent, dict):
@@ -343,17 +350,21 @@ class Model:
         if known:
             if known.body != call.body:
                 return refused(call, "reused")
-            return replace(known.told, replayed=True) if known.told else refused(call, "running", 1)
-        told = self._work(call, faults, request_id, was_drawn=was_drawn)
-        if told.final and faults.key == "completion dead":
+            return (
+                replace(known.expected, replayed=True)
+                if known.expected
+                else refused(call, "running", 1)
+            )
+        expected = self._work(call, faults, request_id, was_drawn=was_drawn)
+        if expected.final and faults.key == "completion dead":
             self.keys[slot] = Claim(call.body)
-        elif told.final:
-            self.keys[slot] = Claim(call.body, told, text)
+        elif expected.final:
+            self.keys[slot] = Claim(call.body, expected, text)
         elif faults.key == "release dead":
             self.keys[slot] = Claim(call.body)
-        return told
+        return expected
 
-    def _work(self, call: Call, faults: Faults, request_id: str, *, was_drawn: bool) -> Told:
+    def _work(self, call: Call, faults: Faults, request_id: str, *, was_drawn: bool) -> Expected:
         records = len(call.entries)
         if faults.bucket == "dead":
             return refused(call, "unavailable", 1)
@@ -414,19 +425,19 @@ class Model:
         faults: Faults,
         request_id: str,
         readings: Sequence[Sequence[tuple[str, str]]],
-    ) -> Told:
+    ) -> Expected:
         sound = [e for e, reading in zip(call.entries, readings, strict=True) if not reading]
         if call.route == SINGLE and faults.ledger == "reads dead":
             return refused(call, "unavailable", 1)
         if sound and faults.ledger == "bug":
             return refused(call, "bug")
         before = self.current(call.entries[0].sender, call.entries[0].contact)
-        told_lost = self._insert(call, sound, faults, request_id)
-        if sound and all(told_lost(entry) for entry in sound):
+        is_lost = self._insert(call, sound, faults, request_id)
+        if sound and all(is_lost(entry) for entry in sound):
             return refused(call, "unavailable", 1)
-        lost = [not r and told_lost(e) for e, r in zip(call.entries, readings, strict=True)]
+        lost = [not r and is_lost(e) for e, r in zip(call.entries, readings, strict=True)]
         if call.route == SINGLE:
-            return Told(
+            return Expected(
                 201,
                 {
                     "agreement_text_hash": call.entries[0].evidence["agreement_text_hash"],
@@ -435,8 +446,8 @@ class Model:
                 final=True,
             )
         if call.route == ATTESTED:
-            return Told(200, _batch(readings, lost), final=not any(lost))
-        return Told(201, _items(call.entries, readings, lost), final=not any(lost))
+            return Expected(200, _batch(readings, lost), final=not any(lost))
+        return Expected(201, _items(call.entries, readings, lost), final=not any(lost))
 
     def _insert(
         self, call: Call, sound: Iterable[Entry], faults: Faults, request_id: str
@@ -469,7 +480,7 @@ class Losses:
     texts: frozenset[str | None] = frozenset()
 
     def __call__(self, entry: Entry) -> bool:
-        """Tell whether a record is one of them."""
+        """Return whether a record is one of them."""
         return self.everything or entry.contact == self.contact or entry.text in self.texts
 
 
@@ -477,7 +488,7 @@ def _batch(readings: Sequence[Sequence[tuple[str, str]]], lost: Sequence[bool]) 
     rejected = []
     for index, (reading, is_lost) in enumerate(zip(readings, lost, strict=True)):
         if is_lost:
-            reason = "could not be stored; safe to repeat"
+            reason = "may not have been stored; repeat the same call"
             rejected.append({"index": index, "code": "UNAVAILABLE", "reason": reason})
         elif reading:
             unknown = reading == [("phone_number_id", "not found")]

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consents.aws.directory import CACHE_SECONDS, Directory, credential_key
+from consents.accounts.directory import CACHE_SECONDS, Directory, credential_key
+from consents.aws.dynamodb import Table, encode_item
+from consents.capture import bulk_consents
 from consents.domain.errors import MissingScope, Unauthenticated
-from consents.wires import attested, bulk_consents
+from consents.domain.organization import Scope
+from consents.http import json_api
 
 from tests.integration.conftest import Invoke, NewTenant, Tenant
 
@@ -45,7 +48,7 @@ def headers(tenant: Tenant, event: str) -> dict[str, str]:
     ],
 )
 @pytest.mark.parametrize("event", EVENTS)
-def test_every_kind_of_bad_credential_gets_one_answer(
+def test_every_bad_credential_gets_the_same_response(
     invoke: Invoke, event: str, authorization: str
 ) -> None:
     answer = invoke(event, {"Authorization": authorization})
@@ -55,13 +58,13 @@ def test_every_kind_of_bad_credential_gets_one_answer(
     if on_bulk_consents:
         assert (answer.json["code"], answer.json["message"]) == (20003, "Authenticate")
     else:
-        told = answer.json["error"]
-        assert (told["code"], told["message"]) == ("UNAUTHORIZED", "authentication failed")
+        shown = answer.json["error"]
+        assert (shown["code"], shown["message"]) == ("UNAUTHORIZED", "authentication failed")
 
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("credential", [{"revoked_at": PAST}, {"expires_at": PAST}])
-def test_a_revoked_or_expired_credential_is_answered_like_an_unknown_one(
+def test_revoked_and_expired_credentials_look_like_unknown_ones(
     invoke: Invoke, new_tenant: NewTenant, event: str, credential: dict[str, str]
 ) -> None:
     tenant = new_tenant(**credential)
@@ -78,7 +81,7 @@ def test_a_credential_works_until_it_expires(
     assert invoke(event, headers(tenant, event)).status != 401
 
 
-def test_a_credential_of_one_wire_is_none_on_the_other(invoke: Invoke, tenant: Tenant) -> None:
+def test_a_credential_of_one_api_is_unknown_to_the_other(invoke: Invoke, tenant: Tenant) -> None:
     assert invoke("capture_consents.mixed", tenant.basic).status == 401
     assert invoke("create_bulk_consents.two_items", tenant.bearer).status == 401
 
@@ -86,7 +89,7 @@ def test_a_credential_of_one_wire_is_none_on_the_other(invoke: Invoke, tenant: T
 @pytest.mark.parametrize(
     ("event", "code"), list(zip(EVENTS, ["FORBIDDEN", "FORBIDDEN", 20403], strict=True))
 )
-def test_a_credential_without_the_scope_is_refused(
+def test_a_credential_without_the_scope_is_forbidden(
     invoke: Invoke, new_tenant: NewTenant, event: str, code: str | int
 ) -> None:
     tenant = new_tenant(scope="consent:read")
@@ -103,9 +106,7 @@ def test_every_plan_but_the_legacy_one_includes_capture(
     assert invoke("capture_consents.mixed", new_tenant(plan).bearer).status == 200
 
 
-def test_the_legacy_plan_is_refused_with_the_published_words(
-    invoke: Invoke, new_tenant: NewTenant
-) -> None:
+def test_the_legacy_plan_gets_the_published_message(invoke: Invoke, new_tenant: NewTenant) -> None:
     answer = invoke("capture_consents.mixed", new_tenant("starter").bearer)
 
     assert answer.status == 403
@@ -116,7 +117,7 @@ def test_the_legacy_plan_is_refused_with_the_published_words(
     )
 
 
-def test_the_checks_come_in_their_order_credential_scope_plan_size(
+def test_the_checks_are_credential_scope_plan_size_in_that_order(
     invoke: Invoke, new_tenant: NewTenant
 ) -> None:
     huge = "x" * (8 * 2**20 + 1)
@@ -161,18 +162,18 @@ def clock() -> Clock:
 
 @pytest.fixture
 def patient_directory(dynamodb: "DynamoDBClient", clock: Clock) -> Directory:
-    return Directory(dynamodb, "DirectoryTable", lambda: b"pepper", clock=clock)
+    return Directory(Table(dynamodb, "DirectoryTable"), lambda: b"pepper", clock=clock)
 
 
-def test_a_revoked_key_lives_on_for_the_time_of_the_cache_and_no_longer(
+def test_a_revoked_key_works_until_the_cache_expires(
     dynamodb: "DynamoDBClient", patient_directory: Directory, clock: Clock, tenant: Tenant
 ) -> None:
-    secret = attested.secret(tenant.bearer["Authorization"])
-    patient_directory.authenticate(secret, NOW).must_have("consent:write")
-    pk, sk = credential_key(patient_directory.hash(secret))
+    secret = json_api.secret(tenant.bearer["Authorization"])
+    patient_directory.authenticate(secret, NOW).check_may(Scope.WRITE)
+    key = credential_key(patient_directory.hash(secret))
     dynamodb.update_item(
         TableName="DirectoryTable",
-        Key={"pk": {"S": pk}, "sk": {"S": sk}},
+        Key=encode_item(key),
         UpdateExpression="SET revoked_at = :now",
         ExpressionAttributeValues={":now": {"S": PAST}},
     )
@@ -181,7 +182,7 @@ def test_a_revoked_key_lives_on_for_the_time_of_the_cache_and_no_longer(
     assert patient_directory.authenticate(secret, NOW).organization.org_id == tenant.org_id
     clock.now = CACHE_SECONDS
     with pytest.raises(Unauthenticated):
-        patient_directory.authenticate(secret, NOW).must_have("consent:write")
+        patient_directory.authenticate(secret, NOW).check_may(Scope.WRITE)
 
 
 @pytest.mark.parametrize("kind", ["right", "unknown", "missing", "revoked", "without the scope"])
@@ -195,14 +196,14 @@ def test_every_credential_costs_the_same_reads(
     }
     known = tenants.get(kind)
     secret = (
-        attested.secret(known.bearer["Authorization"])
+        json_api.secret(known.bearer["Authorization"])
         if known
         else {"unknown": "bearer:x"}.get(kind, "")
     )
     reads.clear()
 
     try:
-        patient_directory.authenticate(secret, NOW).must_have("consent:write")
+        patient_directory.authenticate(secret, NOW).check_may(Scope.WRITE)
     except (Unauthenticated, MissingScope):
         assert kind != "right"
     assert reads == ["GetItem", "GetItem"]
@@ -218,7 +219,7 @@ def test_nothing_secret_is_in_the_directory(dynamodb: "DynamoDBClient", tenant: 
     assert token not in everything
 
 
-def test_senders_are_looked_up_a_hundred_a_call_and_then_known(
+def test_senders_are_read_100_per_call_and_then_cached(
     patient_directory: Directory, tenant: Tenant, reads: list[str], clock: Clock
 ) -> None:
     strangers = [f"00000000-0000-4000-8000-{number:012}" for number in range(250)]
@@ -233,7 +234,7 @@ def test_senders_are_looked_up_a_hundred_a_call_and_then_known(
     assert reads.count("BatchGetItem") == 6
 
 
-def test_a_sender_that_is_asked_for_all_the_time_is_read_anew_too(
+def test_a_sender_in_constant_use_is_read_again_too(
     patient_directory: Directory, tenant: Tenant, reads: list[str], clock: Clock
 ) -> None:
     for seconds in (0, 20, CACHE_SECONDS - 1):
@@ -248,15 +249,15 @@ def test_a_sender_that_is_asked_for_all_the_time_is_read_anew_too(
 
 
 @pytest.mark.parametrize("share", [0.3, 0.4, 0.6, 0.8, 0.9])
-def test_what_expires_at_any_moment_of_a_call_is_read_anew(
+def test_an_entry_that_expires_during_a_request_is_read_again(
     dynamodb: "DynamoDBClient", tenant: Tenant, share: float
 ) -> None:
     moments = itertools.count(step=CACHE_SECONDS * share)
     directory = Directory(
-        dynamodb, "DirectoryTable", lambda: b"pepper", clock=lambda: next(moments)
+        Table(dynamodb, "DirectoryTable"), lambda: b"pepper", clock=lambda: next(moments)
     )
 
-    secret = attested.secret(tenant.bearer["Authorization"])
+    secret = json_api.secret(tenant.bearer["Authorization"])
     for _ in range(20):
         caller = directory.authenticate(secret, NOW)
         assert caller.organization.org_id == tenant.org_id
@@ -264,11 +265,11 @@ def test_what_expires_at_any_moment_of_a_call_is_read_anew(
         assert found == {tenant.phone_number_id: tenant.phone_number}
 
 
-def test_senders_that_a_throttled_table_hands_back_are_asked_for_again(
+def test_unprocessed_keys_of_senders_are_read_again(
     dynamodb: "DynamoDBClient", tenant: Tenant
 ) -> None:
     waits: list[float] = []
-    directory = Directory(dynamodb, "DirectoryTable", lambda: b"pepper", sleep=waits.append)
+    directory = Directory(Table(dynamodb, "DirectoryTable", sleep=waits.append), lambda: b"pepper")
 
     def hand_back_once(params: dict[str, Any], **_: Any) -> Any:
         if waits:

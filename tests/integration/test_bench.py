@@ -33,7 +33,7 @@ def test_a_round_that_logs_a_warning_or_an_error_is_not_measured(level: str) -> 
         side.check(log)
 
 
-def test_an_import_of_which_nothing_was_counted_is_a_fault() -> None:
+def test_an_import_without_counts_is_a_fault() -> None:
     nothing = Usage(calls={}, write_units=0, bytes_read=0, peak_memory=1, cpu_seconds=1)
     figures = drops.Figures("csv", 100, 1000, 1.0, nothing, [nothing])
 
@@ -46,13 +46,13 @@ def test_an_import_of_which_nothing_was_counted_is_a_fault() -> None:
     ]
 
 
-def test_a_result_tells_its_spread_and_its_ratio_to_the_parsing_of_the_body() -> None:
+def test_a_result_has_its_spread_and_its_ratio_to_parsing() -> None:
     ours = [Round(cpu_ms=cpu, wall_ms=10, loads_ms=2) for cpu in (2.0, 6.0, 4.0)]
     idiom = [Round(cpu_ms=8, wall_ms=20) for _ in ours]
 
-    told = Result("validation", Limits(loads=2), ours, idiom).told()
+    result = Result("validation", Limits(loads=2), ours, idiom).as_json()
 
-    assert told["cpu_quartiles"] == [0.25, 0.5, 0.75]
-    assert told["wall_quartiles"] == [0.5, 0.5, 0.5]
-    assert (told["cpu_ratio"], told["wall_ratio"], told["loads_ratio"]) == (0.5, 0.5, 2.0)
-    assert told["holds"]
+    assert result["cpu_quartiles"] == [0.25, 0.5, 0.75]
+    assert result["wall_quartiles"] == [0.5, 0.5, 0.5]
+    assert (result["cpu_ratio"], result["wall_ratio"], result["loads_ratio"]) == (0.5, 0.5, 2.0)
+    assert result["holds"]

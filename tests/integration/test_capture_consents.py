@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from consents.aws.ledger import Ledger
+from consents.capture.ledger import Ledger
 
 from tests.integration.conftest import Invoke, NewTenant, Tenant
 
@@ -50,20 +50,20 @@ def test_a_captured_record_is_in_the_ledger_with_its_evidence(
     assert ledger.agreement_text(tenant.org_id, text_hash) == "You agree to receive reminders."
 
 
-def test_the_single_twin_tells_whether_the_contact_had_opted_in_before(
+def test_a_single_record_returns_if_the_contact_was_opted_in(
     invoke: Invoke, tenant: Tenant
 ) -> None:
     later = record(tenant, captured_at="2026-04-26T12:00:01Z")
     opt_out = later | {"opted_in": False}
 
-    told = [
+    shown = [
         invoke(SINGLE, tenant.bearer, body=json.dumps(body)).json["already_opted_in"]
         for body in (record(tenant), record(tenant), opt_out, record(tenant), later)
     ]
-    assert told == [False, True, True, False, False]
+    assert shown == [False, True, True, False, False]
 
 
-def test_a_consent_id_is_stable_for_a_contact_and_differs_between_organizations(
+def test_a_consent_id_is_stable_and_differs_by_organization(
     invoke: Invoke, new_tenant: NewTenant
 ) -> None:
     ours, theirs = (
@@ -81,7 +81,7 @@ def test_a_consent_id_is_stable_for_a_contact_and_differs_between_organizations(
     assert consent_id(theirs, "+15554443333", "2026-04-26T12:00:00Z") != first
 
 
-def test_a_sender_of_another_organization_is_as_unknown_as_one_of_nobody(
+def test_a_sender_of_another_organization_is_unknown(
     invoke: Invoke, tenant: Tenant, new_tenant: NewTenant
 ) -> None:
     nobodys = record(tenant) | {"phone_number_id": "00000000-0000-4000-8000-000000000000"}
@@ -96,7 +96,7 @@ def test_a_sender_of_another_organization_is_as_unknown_as_one_of_nobody(
     assert [answer.status for answer in singles] == [404, 404]
 
 
-def test_two_organizations_with_the_same_contact_see_only_their_own(
+def test_organizations_with_one_contact_see_only_their_records(
     invoke: Invoke, new_tenant: NewTenant, ledger: Ledger
 ) -> None:
     ours, theirs = (
@@ -116,7 +116,7 @@ def test_a_phone_number_id_may_be_spelled_in_upper_case(invoke: Invoke, tenant: 
     assert invoke(BULK, tenant.bearer, body=batch(upper)).json["accepted"] == 1
 
 
-def test_an_opt_in_from_one_wire_and_a_stop_from_the_other_meet(
+def test_an_opt_in_from_one_api_meets_a_stop_from_the_other(
     invoke: Invoke, tenant: Tenant, ledger: Ledger
 ) -> None:
     stop = {
@@ -139,7 +139,7 @@ def test_an_opt_in_from_one_wire_and_a_stop_from_the_other_meet(
     assert current.status == "opt-out"
 
 
-def test_a_thousand_records_of_mixed_quality_are_each_told_and_stored_by_themselves(
+def test_each_of_1000_mixed_records_has_a_separate_result(
     invoke: Invoke, tenant: Tenant, ledger: Ledger
 ) -> None:
     records = [record(tenant, f"+1555{number:07}") for number in range(1000)]
@@ -147,13 +147,13 @@ def test_a_thousand_records_of_mixed_quality_are_each_told_and_stored_by_themsel
         records[index] = record(tenant, "+1555")
     sound = [entry for entry in records if entry["contact_number"] != "+1555"]
 
-    def told() -> tuple[int, list[int]]:
+    def shown() -> tuple[int, list[int]]:
         body = invoke(BULK, tenant.bearer, body=batch(*records)).json
         return body["accepted"], [entry["index"] for entry in body["rejected"]]
 
-    assert told() == told() == (len(sound), list(range(0, 1000, 7)))
+    assert shown() == shown() == (len(sound), list(range(0, 1000, 7)))
     records[1] = record(tenant, "+15550000001", consent_method="written")
-    assert told() == (len(sound), list(range(0, 1000, 7)))
+    assert shown() == (len(sound), list(range(0, 1000, 7)))
     histories = [ledger.history(tenant.org_id, entry["contact_number"]) for entry in sound]
     assert [len(history) for history in histories] == [2] + [1] * (len(sound) - 1)
 
@@ -168,7 +168,7 @@ def test_a_thousand_records_of_mixed_quality_are_each_told_and_stored_by_themsel
         (batch(*[1] * 1001), "must hold 1..1000 records, got 1001"),
     ],
 )
-def test_a_batch_of_the_wrong_shape_is_refused_with_the_reason(
+def test_a_batch_of_the_wrong_shape_is_rejected_with_the_reason(
     invoke: Invoke, tenant: Tenant, body: str, records: str
 ) -> None:
     answer = invoke(BULK, tenant.bearer, body=body)
@@ -179,7 +179,7 @@ def test_a_batch_of_the_wrong_shape_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("body", ["", "null", "[]", '"text"', "{", "{'a': 1}", "\ud800", None])
 @pytest.mark.parametrize("event", [BULK, SINGLE])
-def test_a_body_that_is_not_a_json_object_is_refused(
+def test_a_body_that_is_not_a_json_object_is_rejected(
     invoke: Invoke, tenant: Tenant, event: str, body: str | None
 ) -> None:
     answer = invoke(event, tenant.bearer, body=body)
@@ -188,7 +188,7 @@ def test_a_body_that_is_not_a_json_object_is_refused(
 
 
 @pytest.mark.parametrize(("event", "limit"), [(BULK, 8 * 2**20), (SINGLE, 2**20)])
-def test_a_body_is_taken_up_to_its_limit_and_not_a_byte_more(
+def test_a_body_may_have_its_limit_and_not_a_byte_more(
     invoke: Invoke, tenant: Tenant, event: str, limit: int
 ) -> None:
     body = "{}" + " " * (limit - 2)
@@ -210,9 +210,7 @@ def test_json_may_be_declared_in_several_ways_or_not_at_all(
     assert invoke(BULK, headers, body=batch(record(tenant))).status == 200
 
 
-def test_one_text_cut_within_an_emoji_does_not_sink_the_batch(
-    invoke: Invoke, tenant: Tenant
-) -> None:
+def test_a_text_cut_within_an_emoji_does_not_fail_the_batch(invoke: Invoke, tenant: Tenant) -> None:
     cut = record(tenant, user_agent="\ud83d")
 
     answer = invoke(BULK, tenant.bearer, body=batch(cut, record(tenant)))

@@ -8,16 +8,16 @@ from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consents.aws import wiring
-from consents.aws.dynamodb import CALLS_AT_A_TIME
-from consents.aws.ledger import STATEMENTS_PER_CALL
+from consents import wiring
+from consents.aws.dynamodb import CALLS_AT_A_TIME, STATEMENTS_PER_CALL
 from consents.domain import fields
 from pydantic import TypeAdapter
 
 from bench import bodies, processes
 from bench.cases import CASES
 from tests.integration.callers import BULK, BULK_CONSENTS, all_stored, headers
-from tests.integration.conftest import BreakCall, Invoke, NewTenant, Tenant
+from tests.integration.conftest import Invoke, NewTenant, Tenant
+from tests.integration.faults import BreakCall
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -63,7 +63,7 @@ def body_of(event: str, count: int) -> str:
 
 @pytest.mark.parametrize("count", [1, 25, 26, 1000])
 @pytest.mark.parametrize("event", [BULK, BULK_CONSENTS])
-def test_a_call_makes_one_ledger_call_for_25_records_and_four_others_at_most(
+def test_a_request_makes_a_ledger_call_per_25_records_and_4_more(
     invoke: Invoke, tenant: Tenant, calls: list[str], event: str, count: int
 ) -> None:
     assert invoke(event, headers(tenant, event), body=body_of(event, count)).status in {200, 201}
@@ -93,7 +93,7 @@ def test_the_first_call_of_a_process_makes_a_few_calls_more(first_calls: int, ca
     assert abs(first.calls - second.calls - first_calls) <= 1
 
 
-def test_of_1000_records_no_more_than_eight_calls_wait_for_each_other(
+def test_1000_records_need_at_most_eight_calls_in_a_row(
     invoke: Invoke, tenant: Tenant, calls: list[str], break_call: BreakCall
 ) -> None:
     together = Barrier(CALLS_AT_A_TIME)
@@ -128,7 +128,7 @@ def test_a_record_of_usual_texts_costs_one_write_unit(
     assert max(write_units(item) for item in all_stored(dynamodb, tenant.org_id)) == 1
 
 
-def test_a_record_at_the_limits_of_its_fields_costs_13_write_units(
+def test_a_record_with_the_longest_fields_costs_13_write_units(
     invoke: Invoke, tenant: Tenant, dynamodb: "DynamoDBClient"
 ) -> None:
     (record,) = bodies.records(1, 0, "limits")

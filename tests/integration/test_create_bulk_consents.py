@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from consents.aws.ledger import Ledger
+from consents.capture.ledger import Ledger
 
 from tests.integration.conftest import Invoke, Tenant
 
@@ -55,7 +55,7 @@ def test_an_item_without_a_date_counts_from_its_first_receipt(
     assert stored.evidence == {"source": "website"}
 
 
-def test_items_come_back_in_their_order_and_number_and_only_sound_ones_are_stored(
+def test_items_return_in_order_and_only_valid_ones_are_stored(
     invoke: Invoke, tenant: Tenant, ledger: Ledger
 ) -> None:
     sent: list[Any] = [item(number) for number in range(1000)]
@@ -101,9 +101,7 @@ def test_a_call_without_items_or_with_too_many_says_so(
     }
 
 
-def test_a_body_over_eight_mebibytes_is_refused_with_the_limit(
-    invoke: Invoke, tenant: Tenant
-) -> None:
+def test_a_body_over_8_mib_is_rejected_with_the_limit(invoke: Invoke, tenant: Tenant) -> None:
     answer = invoke(EVENT, tenant.basic, body="Items=" + "x" * (8 * 2**20 - 5))
 
     assert (answer.status, answer.json["code"]) == (413, 20001)
@@ -128,5 +126,5 @@ def test_a_key_sid_and_its_secret_authenticate_like_an_account(
         "Items=é",
     ],
 )
-def test_no_odd_form_is_an_error_of_ours(invoke: Invoke, tenant: Tenant, body: str) -> None:
+def test_no_odd_form_is_an_internal_error(invoke: Invoke, tenant: Tenant, body: str) -> None:
     assert invoke(EVENT, tenant.basic, body=body).status in {201, 400}

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Answer, Invoke, NewTenant
+from tests.integration.conftest import Invoke, NewTenant
+from tests.integration.invocation import Response
 
 DROPS = ("plan_import", "import_part", "fail_import")
 """Functions behind a queue: test_imports.py has their events."""
@@ -139,26 +140,26 @@ EXPECTED: dict[str, tuple[int, Any]] = {
 
 
 @pytest.fixture
-def answer(event: str, invoke: Invoke, new_tenant: NewTenant) -> Answer:
+def answer(event: str, invoke: Invoke, new_tenant: NewTenant) -> Response:
     tenant = new_tenant(phone_number_id=DEMO_PHONE_NUMBER_ID)
     if event.endswith("credentials"):
         return invoke(event)
     return invoke(event, tenant.basic if "bulk_consents" in event else tenant.bearer)
 
 
-def test_every_event_has_an_expected_answer() -> None:
+def test_every_event_has_an_expected_response() -> None:
     assert sorted(EXPECTED) == EVENTS
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_an_event_is_answered_as_published(event: str, answer: Answer) -> None:
+def test_an_event_has_the_published_response(event: str, answer: Response) -> None:
     status, body = EXPECTED[event]
 
     assert answer.status == status
     assert without_ids(answer) == body
 
 
-def without_ids(answer: Answer) -> Any:
+def without_ids(answer: Response) -> Any:
     body = answer.json if answer.body else None
     if isinstance(body, dict) and "error" in body:
         assert body["success"] is False
@@ -176,13 +177,13 @@ def without_ids(answer: Answer) -> Any:
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_every_answer_carries_a_request_id_and_its_content_type(answer: Answer) -> None:
+def test_every_response_has_a_request_id_and_a_content_type(answer: Response) -> None:
     assert re.fullmatch(ULID, answer.headers["X-Request-Id"])
     assert answer.headers.get("Content-Type") == ("application/json" if answer.body else None)
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_only_the_bulk_consents_wire_answers_browsers(event: str, answer: Answer) -> None:
+def test_only_the_bulk_consents_api_has_cors_headers(event: str, answer: Response) -> None:
     cors = {key: value for key, value in answer.headers.items() if key.startswith("Access-Control")}
 
     assert cors == (CORS if "bulk_consents" in event else {})

@@ -1,13 +1,14 @@
-"""What a caller is told when storage fails."""
+"""The response of a request when storage fails."""
 
 import json
 from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError
-from consents.aws.ledger import Ledger
+from consents.capture.ledger import Ledger
 
-from tests.integration.conftest import BreakCall, Fault, Invoke, NewTenant, Tenant
+from tests.integration.conftest import Invoke, NewTenant, Tenant
+from tests.integration.faults import BreakCall, Fault
 
 BULK, SINGLE = "capture_consents.mixed", "capture_consent.accepted"
 BULK_CONSENTS = "create_bulk_consents.two_items"
@@ -50,7 +51,7 @@ CALLS = ["GetItem", "BatchExecuteStatement"]
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("event", [BULK, SINGLE])
-def test_when_storage_is_down_and_nothing_was_stored_the_attested_wire_says_503(
+def test_the_attested_api_returns_503_while_storage_is_down(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall, call: str, event: str
 ) -> None:
     break_call(call, no_connection)
@@ -62,7 +63,7 @@ def test_when_storage_is_down_and_nothing_was_stored_the_attested_wire_says_503(
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_when_storage_is_down_and_nothing_was_stored_the_bulk_consents_wire_says_503(
+def test_the_bulk_consents_api_returns_503_while_storage_is_down(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall, call: str
 ) -> None:
     break_call(call, no_connection)
@@ -86,7 +87,7 @@ def two_records(tenant: Tenant) -> str:
     return json.dumps({"records": [record | {"contact_number": contact} for contact in contacts]})
 
 
-def test_a_record_that_could_not_be_stored_is_told_and_the_repeat_does_the_rest(
+def test_a_record_that_failed_is_named_and_a_repeat_stores_it(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall, ledger: Ledger
 ) -> None:
     body = two_records(tenant)
@@ -99,14 +100,18 @@ def test_a_record_that_could_not_be_stored_is_told_and_the_repeat_does_the_rest(
     assert answer.json == {
         "accepted": 1,
         "rejected": [
-            {"index": 0, "code": "UNAVAILABLE", "reason": "could not be stored; safe to repeat"}
+            {
+                "index": 0,
+                "code": "UNAVAILABLE",
+                "reason": "may not have been stored; repeat the same call",
+            }
         ],
     }
     assert invoke(BULK, tenant.bearer, body=body).json == {"accepted": 2, "rejected": []}
     assert len(ledger.history(tenant.org_id, "+15554440001")) == 1
 
 
-def test_an_item_that_could_not_be_stored_is_an_internal_server_error_of_its_own(
+def test_an_item_that_failed_is_an_internal_server_error(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall
 ) -> None:
     items = [
@@ -124,13 +129,13 @@ def test_an_item_that_could_not_be_stored_is_an_internal_server_error_of_its_own
     answer = invoke(
         BULK_CONSENTS, tenant.basic, body=f"Items={json.dumps(items)}".replace("+", "%2B")
     )
-    told = [(each["error_code"], each["error_messages"]) for each in answer.json["items"]]
+    shown = [(each["error_code"], each["error_messages"]) for each in answer.json["items"]]
     assert answer.status == 201
-    assert told == [(30646, ["INTERNAL_SERVER_ERROR"]), (0, [])]
+    assert shown == [(30646, ["INTERNAL_SERVER_ERROR"]), (0, [])]
 
 
 @pytest.mark.parametrize("fault", [denied, bug])
-def test_a_fault_of_ours_is_a_bare_500_in_the_envelope_of_the_wire(
+def test_a_bug_is_a_bare_500_in_the_error_format_of_the_api(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall, fault: Fault
 ) -> None:
     break_call("GetItem", fault)

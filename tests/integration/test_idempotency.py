@@ -7,9 +7,11 @@ from urllib.parse import urlencode
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError
-from consents.aws.ledger import Ledger
+from consents.capture.ledger import Ledger
 
-from tests.integration.conftest import Answer, BreakCall, Invoke, NewTenant, Tenant
+from tests.integration.conftest import Invoke, NewTenant, Tenant
+from tests.integration.faults import BreakCall
+from tests.integration.invocation import Response
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,12 +32,12 @@ def headers(tenant: Tenant, event: str, key: str = "one") -> dict[str, str]:
     return (tenant.basic if event == BULK_CONSENTS else tenant.bearer) | {"Idempotency-Key": key}
 
 
-def code(answer: Answer) -> str | int:
-    told: dict[str, str | int] = answer.json.get("error", answer.json)
-    return told["code"]
+def code(answer: Response) -> str | int:
+    shown: dict[str, str | int] = answer.json.get("error", answer.json)
+    return shown["code"]
 
 
-def left(answer: Answer) -> int:
+def left(answer: Response) -> int:
     return int(answer.headers["RateLimit"].split("r=")[1].split(";")[0])
 
 
@@ -74,7 +76,7 @@ def test_without_a_key_every_call_does_its_work(
         (BULK_CONSENTS, 422, 20001),
     ],
 )
-def test_a_key_that_comes_again_with_another_body_is_refused(
+def test_a_key_with_another_body_is_rejected(
     invoke: Invoke, tenant: Tenant, calls: list[str], event: str, status: int, refusal: str | int
 ) -> None:
     first = invoke(event, headers(tenant, event))
@@ -106,7 +108,7 @@ def test_a_bare_key_and_a_quoted_one_are_the_same(
 
 
 @pytest.mark.parametrize("key", ["", '""', " ", "x" * 256, '"' + "x" * 256 + '"'])
-def test_an_empty_or_overlong_key_is_refused_by_its_name(
+def test_an_empty_or_overlong_key_is_rejected_by_its_name(
     invoke: Invoke, tenant: Tenant, key: str
 ) -> None:
     attested = invoke(BULK, headers(tenant, BULK, key))
@@ -141,7 +143,7 @@ def test_a_body_that_the_gateway_encoded_is_the_same_body(invoke: Invoke, tenant
     assert answer.headers["Idempotent-Replayed"] == "true"
 
 
-def test_a_refused_single_record_leaves_its_key_free(invoke: Invoke, tenant: Tenant) -> None:
+def test_a_rejected_single_record_leaves_its_key_free(invoke: Invoke, tenant: Tenant) -> None:
     refused = invoke("capture_consent.invalid_fields", headers(tenant, SINGLE))
     assert refused.status == 422
 
@@ -214,10 +216,10 @@ def test_a_call_whose_storage_was_down_leaves_its_key_free(
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_second_call_while_the_first_is_running_is_told_to_wait(
+def test_a_second_request_during_the_first_must_wait(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall, event: str
 ) -> None:
-    meanwhile: list[Answer] = []
+    meanwhile: list[Response] = []
 
     def call_again(**_: Any) -> None:
         if not meanwhile:
@@ -226,12 +228,12 @@ def test_a_second_call_while_the_first_is_running_is_told_to_wait(
     break_call("BatchExecuteStatement", call_again)
 
     assert invoke(event, headers(tenant, event)).status in {200, 201}
-    (told,) = meanwhile
-    assert (told.status, told.headers["Retry-After"]) == (409, "1")
-    assert code(told) == (20409 if event == BULK_CONSENTS else "IDEMPOTENCY_IN_PROGRESS")
+    (shown,) = meanwhile
+    assert (shown.status, shown.headers["Retry-After"]) == (409, "1")
+    assert code(shown) == (20409 if event == BULK_CONSENTS else "IDEMPOTENCY_IN_PROGRESS")
 
 
-def test_a_call_that_was_cut_off_holds_its_key_no_longer_than_its_own_time(
+def test_a_crashed_request_holds_its_key_until_its_timeout(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall, dynamodb: "DynamoDBClient"
 ) -> None:
     def cut_off(**_: Any) -> None:
@@ -283,7 +285,7 @@ def test_when_an_answer_cannot_be_kept_the_caller_still_gets_it(
     assert invoke(BULK, headers(tenant, BULK)).json["accepted"] == 1
 
 
-def test_a_refusal_is_told_also_where_its_key_cannot_be_freed(
+def test_an_error_is_returned_even_if_its_key_cannot_be_freed(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall
 ) -> None:
     break_call("DeleteItem", down)
@@ -307,7 +309,7 @@ ALL_WRONG = {
 }
 
 
-def test_the_longest_answer_there_can_be_is_kept_with_room_to_spare(
+def test_the_longest_possible_response_is_kept(
     invoke: Invoke, tenant: Tenant, dynamodb: "DynamoDBClient"
 ) -> None:
     body = json.dumps({"records": [ALL_WRONG] * 1000})
@@ -319,7 +321,7 @@ def test_the_longest_answer_there_can_be_is_kept_with_room_to_spare(
     assert _largest_item(dynamodb) < MAX_ITEM_BYTES / 4
 
 
-def test_an_answer_that_hardly_compresses_is_kept_with_room_to_spare(
+def test_a_response_that_hardly_compresses_is_kept(
     invoke: Invoke, tenant: Tenant, dynamodb: "DynamoDBClient"
 ) -> None:
     noise = random.Random(1)
@@ -347,16 +349,3 @@ def test_nothing_of_a_key_or_a_body_is_in_the_table(
 
     everything = json.dumps(dynamodb.scan(TableName="IdempotencyTable")["Items"])
     assert "5554443333" not in everything
-
-
-@pytest.mark.parametrize("count", [1, 25, 26, 1000])
-def test_a_new_call_makes_a_ledger_call_for_25_records_and_four_others_at_most(
-    invoke: Invoke, tenant: Tenant, calls: list[str], count: int
-) -> None:
-    invoke(BULK, tenant.bearer, body=json.dumps({"records": [record(9_000_000)]}))  # warm
-    body = json.dumps({"records": [record(number) for number in range(count)]})
-    calls.clear()
-
-    assert invoke(BULK, headers(tenant, BULK, "count"), body=body).json["accepted"] == count
-    assert calls.count("BatchExecuteStatement") == -(-count // 25)
-    assert len(calls) - calls.count("BatchExecuteStatement") <= 4

@@ -1,6 +1,6 @@
 """Which packages a function loads: each costs every cold start, so a new one is a decision.
 
-boto3 comes on top of botocore, and only files and a request with an idempotency key need it.
+boto3 comes on top of botocore, and only a request with an idempotency key needs it.
 """
 
 import json
@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from tests.integration.callers import BULK, BULK_CONSENTS, SINGLE, headers
-from tests.integration.conftest import ROOT, Tenant
+from tests.integration.conftest import Tenant
+from tests.integration.invocation import ROOT, event_of
 
 CLIENT = {"botocore", "dateutil", "jmespath", "six", "urllib3"}
 PYDANTIC = {
@@ -22,7 +23,9 @@ PYDANTIC = {
 }
 AT_IMPORT = CLIENT | PYDANTIC | {"aws_lambda_powertools", "cachetools", "orjson", "ulid"}
 BOTO3 = {"boto3", "s3transfer"}
-WITH_FILES = {"create_import", "fail_import", "get_import", "import_part", "plan_import"}
+BEHIND_QUEUES = {"fail_import", "import_part", "plan_import"}
+"""They receive no requests, and so make no request id."""
+
 ONLY_HERE = {
     "OpenSSL",
     "_awscrt",
@@ -54,11 +57,11 @@ class Context:
         return 29_000
 
 handler = import_module(f"functions.{sys.argv[1]}.app").handler
-told = {"import": loaded()}
+shown = {"import": loaded()}
 for event in json.loads(sys.stdin.read()):
-    told["status"] = handler(event, Context())["statusCode"]
-    told["answer"] = loaded()
-print(json.dumps(told))
+    shown["status"] = handler(event, Context())["statusCode"]
+    shown["answer"] = loaded()
+print(json.dumps(shown))
 """
 
 
@@ -73,23 +76,23 @@ def load(function: str, *events: object) -> dict[str, list[str]]:
         check=True,
         timeout=60,
     )
-    told = json.loads(ran.stdout.splitlines()[-1])  # what comes before is the log
-    return {stage: told[stage] for stage in ("import", "answer") if stage in told}
+    shown = json.loads(ran.stdout.splitlines()[-1])  # what comes before is the log
+    return {stage: shown[stage] for stage in ("import", "answer") if stage in shown}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.usefixtures("engine")
 def test_a_function_loads_these_packages_and_no_others(function: str) -> None:
-    needed = AT_IMPORT | (BOTO3 if function in WITH_FILES else set())
+    needed = AT_IMPORT - ({"ulid"} if function in BEHIND_QUEUES else set())
     assert set(load(function)["import"]) - ONLY_HERE == needed
 
 
 @pytest.mark.parametrize(("key", "more"), [(None, set()), ("one", BOTO3)])
 @pytest.mark.parametrize("event", [BULK, SINGLE, BULK_CONSENTS])
-def test_the_first_answer_adds_phone_numbers_and_boto3_only_for_a_key(
+def test_the_first_response_loads_boto3_only_for_a_key(
     tenant: Tenant, event: str, key: str | None, more: set[str]
 ) -> None:
-    sent = json.loads((ROOT / "events" / f"{event}.json").read_text())
+    sent = event_of(event)
     sent["headers"] |= headers(tenant, event, key)
 
     loaded = set(load(event.partition(".")[0], sent)["answer"])

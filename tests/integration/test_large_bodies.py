@@ -7,25 +7,26 @@ from base64 import b64encode
 from collections.abc import Callable
 
 import pytest
-from consents.aws.ledger import Ledger
+from consents.capture.ledger import Ledger
 
 from tests.integration.callers import BULK, BULK_CONSENTS, EVENTS, SINGLE, body, code, is_replay
 from tests.integration.callers import headers as caller
-from tests.integration.conftest import Answer, Invoke, Tenant
+from tests.integration.conftest import Invoke, Tenant
+from tests.integration.invocation import Response
 
 MEBIBYTE = 1024 * 1024
 LIMITS = {BULK: 8 * MEBIBYTE, SINGLE: MEBIBYTE, BULK_CONSENTS: 8 * MEBIBYTE}
 TOO_LARGE = {BULK: "PAYLOAD_TOO_LARGE", SINGLE: "PAYLOAD_TOO_LARGE", BULK_CONSENTS: 20001}
 MALFORMED = {BULK: "INVALID_INPUT", SINGLE: "INVALID_INPUT", BULK_CONSENTS: 20001}
 
-type Send = Callable[..., Answer]
+type Send = Callable[..., Response]
 
 
 @pytest.fixture
 def send(invoke: Invoke, tenant: Tenant) -> Send:
     """Send bytes as API Gateway hands over those of a binary media type."""
 
-    def send(event: str, body: bytes, key: str | None = None) -> Answer:
+    def send(event: str, body: bytes, key: str | None = None) -> Response:
         sent = caller(tenant, event, key) | {"Content-Type": "application/gzip"}
         return invoke(event, sent, body=b64encode(body).decode(), isBase64Encoded=True)
 
@@ -56,7 +57,7 @@ def test_a_gzip_body_of_exactly_the_limit_is_captured(
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_gzip_body_of_one_byte_more_is_told_the_limit(
+def test_a_gzip_body_of_one_byte_more_is_rejected_with_the_limit(
     send: Send, tenant: Tenant, ledger: Ledger, event: str
 ) -> None:
     answer = send(event, gzip.compress(padded(event, tenant, LIMITS[event] + 1)))
@@ -68,13 +69,13 @@ def test_a_gzip_body_of_one_byte_more_is_told_the_limit(
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_plain_body_has_the_same_limit(invoke: Invoke, tenant: Tenant, event: str) -> None:
-    told = [
+    shown = [
         invoke(event, caller(tenant, event, None), body=padded(event, tenant, size).decode())
         for size in (LIMITS[event], LIMITS[event] + 1)
     ]
 
-    assert [answer.status in {200, 201} for answer in told] == [True, False]
-    assert (told[1].status, code(told[1])) == (413, TOO_LARGE[event])
+    assert [answer.status in {200, 201} for answer in shown] == [True, False]
+    assert (shown[1].status, code(shown[1])) == (413, TOO_LARGE[event])
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -118,14 +119,14 @@ def test_a_body_and_its_gzip_are_one_body_for_an_idempotency_key(
 ) -> None:
     sound = body(event, tenant, 1)
     first = send(event, gzip.compress(sound.encode(), 9), key="one")
-    told = [
+    shown = [
         send(event, gzip.compress(sound.encode(), 1), key="one"),
         invoke(event, caller(tenant, event), body=sound),
     ]
 
     assert not is_replay(first)
-    assert [is_replay(answer) for answer in told] == [True, True]
-    assert {answer.body for answer in told} == {first.body}
+    assert [is_replay(answer) for answer in shown] == [True, True]
+    assert {answer.body for answer in shown} == {first.body}
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -136,9 +137,7 @@ def test_another_body_in_gzip_reuses_the_key(send: Send, tenant: Tenant, event: 
     assert answer.status == 422
 
 
-def test_a_thousand_records_of_eight_kibibytes_are_captured_from_gzip(
-    send: Send, tenant: Tenant
-) -> None:
+def test_1000_records_of_8_kib_are_captured_from_gzip(send: Send, tenant: Tenant) -> None:
     batch = json.loads(body(BULK, tenant, *range(1000)))
     for number, record in enumerate(batch["records"]):
         record["evidence"]["agreement_text"] = f"{number} " + "I agree. " * 850

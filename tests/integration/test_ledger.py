@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.exceptions import ParamValidationError, ReadTimeoutError
-from consents.aws.dynamodb import CALLS_AT_A_TIME, CONFIG, is_transient
-from consents.aws.ledger import Ledger
-from consents.domain.outcome import Arrival
+from consents.aws.dynamodb import CALLS_AT_A_TIME, CONFIG, Table
+from consents.aws.errors import is_transient
+from consents.capture.ledger import Ledger
+from consents.domain.outcome import InsertResult
 from consents.domain.record import ConsentRecord, Receipt, Status, Wire, text_hash, timestamp
+
+from tests.integration.callers import ledger_items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -113,16 +116,6 @@ def append(ledger: Ledger, org_id: str) -> Callable[..., list[bool]]:
 type Append = Callable[..., list[bool]]
 
 
-def items(dynamodb: "DynamoDBClient", org_id: str) -> list[dict[str, Any]]:
-    pages = dynamodb.get_paginator("scan").paginate(
-        TableName="LedgerTable",
-        FilterExpression="begins_with(pk, :org)",
-        ExpressionAttributeValues={":org": {"S": f"{org_id}#"}},
-        ConsistentRead=True,
-    )
-    return [dict(item) for page in pages for item in page["Items"]]
-
-
 def test_a_record_is_read_back_as_it_was_written(
     ledger: Ledger, append: Append, org_id: str
 ) -> None:
@@ -157,21 +150,21 @@ def test_every_call_made_three_times_leaves_what_one_call_leaves(
 ) -> None:
     records = [consent(at=at, contact=f"+1555000{number:04}") for number in range(60)]
     append(*records)
-    once = items(dynamodb, org_id)
+    once = ledger_items(dynamodb, org_id)
 
     for delay in (1, 400):  # the second repeat comes when a date that was ahead has passed
         assert append(*records, at=NOON + seconds(delay), by="again") == [True] * 60
-    assert items(dynamodb, org_id) == once
+    assert ledger_items(dynamodb, org_id) == once
 
 
-def test_one_record_named_twice_in_a_call_is_stored_once_and_accepted_twice(
+def test_a_record_twice_in_a_batch_is_stored_once(
     dynamodb: "DynamoDBClient", append: Append, org_id: str
 ) -> None:
     assert append(consent(), consent()) == [True, True]
-    assert len(items(dynamodb, org_id)) == 1
+    assert len(ledger_items(dynamodb, org_id)) == 1
 
 
-def test_undated_records_with_different_correlation_ids_are_two_decisions(
+def test_undated_records_differ_by_correlation_id(
     ledger: Ledger, append: Append, org_id: str
 ) -> None:
     append(consent(at=None, correlation_id="a" * 32), consent(at=None, correlation_id="b" * 32))
@@ -189,7 +182,7 @@ DECISIONS = [
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])
-def test_in_every_order_of_arrival_the_latest_counts_and_opt_out_wins_a_tie(
+def test_in_every_order_the_latest_counts_and_opt_out_wins_ties(
     ledger: Ledger, org_id: str, size: int
 ) -> None:
     for number, arrival in enumerate(itertools.permutations(DECISIONS, size)):
@@ -220,7 +213,7 @@ def test_a_late_opt_in_does_not_revive_a_contact_who_opted_out(
     assert current.status == OPT_OUT
 
 
-def test_an_opt_in_from_a_fast_clock_does_not_outlive_the_opt_out_that_follows_it(
+def test_an_opt_out_beats_an_earlier_opt_in_from_a_fast_clock(
     ledger: Ledger, append: Append, org_id: str
 ) -> None:
     append(consent(OPT_IN, NOON + seconds(240)), at=NOON)
@@ -231,9 +224,7 @@ def test_an_opt_in_from_a_fast_clock_does_not_outlive_the_opt_out_that_follows_i
     assert current.status == OPT_OUT
 
 
-def test_nothing_counts_for_a_contact_that_the_ledger_does_not_hold(
-    ledger: Ledger, org_id: str
-) -> None:
+def test_an_unknown_contact_has_no_current_record(ledger: Ledger, org_id: str) -> None:
     assert ledger.current(org_id, SENDER, CONTACT) is None
     assert ledger.history(org_id, CONTACT) == []
 
@@ -254,7 +245,7 @@ def test_an_organization_sees_nothing_of_another(ledger: Ledger, append: Append)
 
     assert ledger.history("org_other", CONTACT) == []
     assert ledger.current("org_other", SENDER, CONTACT) is None
-    with pytest.raises(KeyError):
+    with pytest.raises(LookupError):
         ledger.agreement_text("org_other", text_hash("agreed"))
 
 
@@ -287,28 +278,30 @@ def test_a_text_is_stored_before_any_record_that_names_it(append: Append, calls:
     assert calls.statements == [1, 1]  # the text, then the record without one
 
 
-def test_records_whose_text_was_lost_are_lost_and_the_others_are_not(
+def test_only_records_whose_text_failed_are_not_stored(
     dynamodb: "DynamoDBClient", append: Append, org_id: str, calls: Calls
 ) -> None:
     outcomes: Iterator[Any] = iter([errors("ValidationError"), None])
     calls.answer = lambda _: next(outcomes)
 
     assert append(attested("agreed"), consent(contact="+15550000001")) == [False, True]
-    assert [item["pk"]["S"] for item in items(dynamodb, org_id)] == [f"{org_id}#+15550000001"]
+    assert [item["pk"]["S"] for item in ledger_items(dynamodb, org_id)] == [
+        f"{org_id}#+15550000001"
+    ]
 
 
-def test_sixteen_threads_with_the_same_records_leave_each_once_under_one_receipt(
+def test_16_concurrent_appends_store_each_record_once(
     dynamodb: "DynamoDBClient", org_id: str
 ) -> None:
     records = [attested("agreed", f"+1555000{number:04}") for number in range(50)]
 
     def run(thread: int) -> list[bool]:
-        own = Ledger(dynamodb, "LedgerTable", longest_call=1)
+        own = Ledger(Table(dynamodb, "LedgerTable"), max_call_seconds=1)
         return own.append(org_id, records, receipt(NOON + seconds(thread), str(thread)), plenty)
 
     with ThreadPoolExecutor(16) as threads:
         assert list(threads.map(run, range(16))) == [[True] * 50] * 16
-    stored = [item for item in items(dynamodb, org_id) if "request_id" in item]
+    stored = [item for item in ledger_items(dynamodb, org_id) if "request_id" in item]
     assert len(stored) == 50
     assert Counter(
         item["received_at"]["S"] == timestamp(NOON + seconds(int(item["request_id"]["S"])))
@@ -320,11 +313,11 @@ TRANSIENT = ["ThrottlingError", "ProvisionedThroughputExceeded", "InternalServer
 
 
 @pytest.mark.parametrize("code", TRANSIENT)
-def test_throttled_statements_are_tried_again_alone(
+def test_only_throttled_statements_are_retried(
     dynamodb: "DynamoDBClient", org_id: str, calls: Calls, code: str
 ) -> None:
     waits: list[float] = []
-    ledger = Ledger(dynamodb, "LedgerTable", longest_call=1, sleep=waits.append)
+    ledger = Ledger(Table(dynamodb, "LedgerTable", sleep=waits.append), max_call_seconds=1)
     outcomes: Iterator[Any] = iter([errors(None, code, None, code), errors(None, code), None])
     calls.answer = lambda _: next(outcomes)
 
@@ -334,12 +327,12 @@ def test_throttled_statements_are_tried_again_alone(
     assert all(0 <= wait <= limit for wait, limit in zip(waits, (0.05, 0.1), strict=True))
 
 
-def test_environments_restored_from_one_snapshot_do_not_wait_alike(
+def test_processes_from_one_snapshot_back_off_differently(
     dynamodb: "DynamoDBClient", org_id: str, calls: Calls
 ) -> None:
     """The state of `random` would be in the snapshot, and all of them come back at one instant."""
     waits: list[float] = []
-    ledger = Ledger(dynamodb, "LedgerTable", longest_call=1, sleep=waits.append)
+    ledger = Ledger(Table(dynamodb, "LedgerTable", sleep=waits.append), max_call_seconds=1)
     for _ in range(2):
         outcomes: Iterator[Any] = iter([errors("ThrottlingError"), None])
         calls.answer = lambda _, outcomes=outcomes: next(outcomes)
@@ -349,11 +342,11 @@ def test_environments_restored_from_one_snapshot_do_not_wait_alike(
     assert waits[0] != waits[1]
 
 
-def test_what_is_still_throttled_when_time_is_up_is_told_record_by_record(
+def test_records_still_throttled_at_the_timeout_are_named(
     dynamodb: "DynamoDBClient", org_id: str, calls: Calls
 ) -> None:
     left = iter([10.0, 9.0, 7.0, 6.9])
-    ledger = Ledger(dynamodb, "LedgerTable", longest_call=7, sleep=lambda _: None)
+    ledger = Ledger(Table(dynamodb, "LedgerTable", sleep=lambda _: None), max_call_seconds=7)
     first: Iterator[Any] = iter([errors(None, "ThrottlingError", None)])
     calls.answer = lambda sent: next(first, None) or errors(*["ThrottlingError"] * len(sent))
 
@@ -361,10 +354,10 @@ def test_what_is_still_throttled_when_time_is_up_is_told_record_by_record(
     assert calls.statements == [3, 1, 1]
 
 
-def test_a_table_that_never_answers_leaves_time_to_say_so(
+def test_a_table_that_never_responds_leaves_time_to_respond(
     dynamodb: "DynamoDBClient", org_id: str, calls: Calls
 ) -> None:
-    ledger = Ledger(dynamodb, "LedgerTable", longest_call=7)
+    ledger = Ledger(Table(dynamodb, "LedgerTable"), max_call_seconds=7)
     left = [20.0]
 
     def time_out(_: Sequence[Any]) -> Any:
@@ -376,10 +369,10 @@ def test_a_table_that_never_answers_leaves_time_to_say_so(
     assert len(calls.statements) <= 3 + CALLS_AT_A_TIME  # of 40, and of their repeats
 
 
-def test_a_write_whose_answer_was_lost_is_success_when_it_is_found_again(
+def test_a_write_with_a_lost_response_succeeds_when_repeated(
     dynamodb: "DynamoDBClient", ledger: Ledger, org_id: str, calls: Calls
 ) -> None:
-    other = Ledger(dynamodb, "LedgerTable", longest_call=1)
+    other = Ledger(Table(dynamodb, "LedgerTable"), max_call_seconds=1)
     attempts: list[int] = []
 
     def lose_the_first_answer(sent: Sequence[Any]) -> Any:
@@ -393,35 +386,33 @@ def test_a_write_whose_answer_was_lost_is_success_when_it_is_found_again(
 
     calls.answer = lose_the_first_answer
     assert ledger.append(org_id, many(25), receipt(), plenty) == [True] * 25
-    assert len(items(dynamodb, org_id)) == 25
+    assert len(ledger_items(dynamodb, org_id)) == 25
 
 
-def test_a_table_that_is_not_there_loses_all_and_is_not_asked_twice(
+def test_a_missing_table_is_not_retried(
     dynamodb: "DynamoDBClient", org_id: str, calls: Calls
 ) -> None:
-    ledger = Ledger(dynamodb, "NoSuchTable", longest_call=1)
+    ledger = Ledger(Table(dynamodb, "NoSuchTable"), max_call_seconds=1)
 
     assert ledger.append(org_id, many(30), receipt(), plenty) == [False] * 30
     assert sorted(calls.statements) == [5, 25]
 
 
-def test_a_row_knows_its_own_record_again_and_what_was_there_before(
-    ledger: Ledger, org_id: str
-) -> None:
+def test_a_row_recognises_its_record_and_those_of_others(ledger: Ledger, org_id: str) -> None:
     records = [consent(contact=f"+1555000000{number}") for number in (1, 2, 2)]
     ledger.append(org_id, [records[0]], receipt(by="somebody"), plenty)
     receipts = [receipt(by=f"import/{row}") for row in (1, 2, 3)]
 
     for _ in range(2):
         arrivals = ledger.append_rows(org_id, records, receipts, plenty)
-        assert arrivals == [Arrival.DUPLICATE, Arrival.NEW, Arrival.DUPLICATE]
+        assert arrivals == [InsertResult.DUPLICATE, InsertResult.NEW, InsertResult.DUPLICATE]
 
 
-def test_holders_that_a_throttled_table_hands_back_are_asked_for_again(
+def test_unprocessed_keys_of_holders_are_read_again(
     dynamodb: "DynamoDBClient", org_id: str
 ) -> None:
     waits: list[float] = []
-    ledger = Ledger(dynamodb, "LedgerTable", longest_call=1, sleep=waits.append)
+    ledger = Ledger(Table(dynamodb, "LedgerTable", sleep=waits.append), max_call_seconds=1)
     ledger.append(org_id, many(2), receipt(), plenty)
 
     def hand_back(params: dict[str, Any], **_: Any) -> Any:
@@ -431,13 +422,13 @@ def test_holders_that_a_throttled_table_hands_back_are_asked_for_again(
     dynamodb.meta.events.register("before-call.dynamodb.BatchGetItem", hand_back)
     receipts = [receipt(), receipt(by="another")]
     arrivals = ledger.append_rows(org_id, many(2), receipts, plenty)
-    assert arrivals == [Arrival.NEW, Arrival.DUPLICATE]
+    assert arrivals == [InsertResult.NEW, InsertResult.DUPLICATE]
     assert len(waits) == 3
 
 
 def test_a_client_that_checks_its_parameters_writes_the_same(org_id: str) -> None:
     checking, sending_as_given = (
-        Ledger(boto3.client("dynamodb", config=config), "LedgerTable", longest_call=1)
+        Ledger(Table(boto3.client("dynamodb", config=config), "LedgerTable"), max_call_seconds=1)
         for config in (None, CONFIG)
     )
 
@@ -451,7 +442,7 @@ def test_a_call_that_could_never_succeed_is_not_repeated() -> None:
     assert is_transient(ReadTimeoutError(endpoint_url="-"))
 
 
-def test_a_client_walks_through_one_statement_of_a_call_and_sends_all_of_them(
+def test_the_client_validates_one_statement_and_sends_all(
     dynamodb: "DynamoDBClient", ledger: Ledger, org_id: str
 ) -> None:
     walked, sent = [], []

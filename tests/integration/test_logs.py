@@ -17,11 +17,17 @@ from urllib.parse import unquote_plus, urlencode
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError
-from consents.aws import http, telemetry
+from consents.aws import metrics
+from consents.domain.record import Wire
+from consents.http import endpoint as http
+from consents.imports.row_formats import ROW_FORMATS
 
+from tests.factories import jsonl
 from tests.integration.callers import BULK, EVENTS, SINGLE, item, record
-from tests.integration.conftest import ROOT, BreakCall, Fault, Invocation, Tenant
-from tests.integration.test_imports import Drops, csv_of, jsonl_of
+from tests.integration.conftest import Tenant
+from tests.integration.drops import Drops, csv_of
+from tests.integration.faults import BreakCall, Fault
+from tests.integration.invocation import ROOT, Invocation, event_of
 
 LENGTH = 10
 """A piece of so many characters is one that was sent: no shorter than a phone number is."""
@@ -82,8 +88,8 @@ class Everything:
     def emitted(self) -> str:
         out, err = self.capfd.readouterr()
         records = [str(vars(each)) for each in self.caplog.records]
-        told = [str(vars(each)) for each in self.warned]
-        return "\n".join([out, err, self.logged.getvalue(), *records, *told])
+        shown = [str(vars(each)) for each in self.warned]
+        return "\n".join([out, err, self.logged.getvalue(), *records, *shown])
 
     def found(self, emitted: str) -> set[str]:
         """Return the pieces of what was sent that are in what was emitted."""
@@ -105,13 +111,8 @@ def everything(
         yield Everything(capfd, caplog, logged, warned)
 
 
-@pytest.fixture
-def drops(engine: None) -> Drops:  # noqa: ARG001 - it has to run
-    return Drops()
-
-
-def event_of(name: str, tenant: Tenant, **changes: Any) -> dict[str, Any]:
-    event: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+def sent_by(name: str, tenant: Tenant, **changes: Any) -> dict[str, Any]:
+    event: dict[str, Any] = event_of(name)
     if "headers" not in event:
         return event
     known = tenant.basic if "bulk_consents" in name else tenant.bearer
@@ -135,12 +136,12 @@ def warn(text: str) -> None:
 LEAKS: dict[str, Callable[[str], object]] = {
     "output": lambda text: sys.stdout.write(text),
     "error output": lambda text: sys.stderr.write(text),
-    "the log": lambda text: http.log.info("answered", extra_fact=text),
-    "a key of the log": lambda text: http.log.info("answered", extra={text: 1}),
+    "the log": lambda text: http.log.info("request.completed", extra_fact=text),
+    "a key of the log": lambda text: http.log.info("request.completed", extra={text: 1}),
     "another logger": lambda text: logging.getLogger("botocore").warning("%s", text),
     "a traceback": lambda text: http.log.error("failed", exc_info=ValueError(text)),
     "a warning": warn,
-    "a metric": lambda text: telemetry.write_metrics({"RecordsRejected": 1}, {text: 1}),
+    "a metric": lambda text: metrics.write({"RecordsRejected": 1}, {text: 1}),
     "JSON in JSON": lambda text: sys.stdout.write(json.dumps(json.dumps({"a": f'"{text}"'}))),
 }
 
@@ -149,7 +150,7 @@ LEAKS: dict[str, Callable[[str], object]] = {
 def test_the_search_finds_what_is_leaked_in_any_way(
     everything: Everything, tenant: Tenant, leak: Callable[[str], object]
 ) -> None:
-    everything.call("capture_consents", event_of(BULK, tenant))
+    everything.call("capture_consents", sent_by(BULK, tenant))
     leak("nothing that was sent")
     before = everything.emitted()
     leak(LEAK)
@@ -162,7 +163,7 @@ def test_the_search_finds_what_is_leaked_in_any_way(
 def test_the_search_finds_all_of_what_was_sent_in_what_was_sent(
     everything: Everything, tenant: Tenant, name: str
 ) -> None:
-    event = event_of(name, tenant)
+    event = sent_by(name, tenant)
     everything.sent += texts(event)
 
     assert everything.found("\n".join(texts(event))) == (
@@ -183,10 +184,10 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_the_search_looks_for_numbers_texts_addresses_and_secrets(
+def test_the_search_covers_numbers_texts_addresses_and_secrets(
     everything: Everything, tenant: Tenant, name: str
 ) -> None:
-    event = event_of(name, tenant)
+    event = sent_by(name, tenant)
     everything.sent += texts(event)
     secret = event.get("headers", {}).get("Authorization", "").partition(" ")[2]
 
@@ -202,8 +203,8 @@ def test_no_event_leaves_anything_that_was_sent(
     everything: Everything, tenant: Tenant, name: str
 ) -> None:
     for event in (
-        event_of(name, tenant),
-        json.loads((ROOT / "events" / f"{name}.json").read_text()),
+        sent_by(name, tenant),
+        event_of(name),
     ):
         everything.call(name.split(".")[0], event)
 
@@ -237,7 +238,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("event", [*EVENTS, ANNOUNCE])
-def test_no_hostile_body_is_told(
+def test_no_hostile_body_is_emitted(
     everything: Everything, tenant: Tenant, event: str, body: str
 ) -> None:
     packed = gzip.compress(body.encode(errors="surrogatepass"))
@@ -245,8 +246,8 @@ def test_no_hostile_body_is_told(
     for sent in (packed, packed[:-1]):
         encoded = b64encode(sent).decode()
         changes: dict[str, Any] = {"body": encoded, "isBase64Encoded": True}
-        everything.call(event.split(".")[0], event_of(event, tenant, **changes))
-    everything.call(event.split(".")[0], event_of(event, tenant, body=body))
+        everything.call(event.split(".")[0], sent_by(event, tenant, **changes))
+    everything.call(event.split(".")[0], sent_by(event, tenant, body=body))
 
     emitted = everything.emitted()
     assert everything.found(emitted) == set()
@@ -255,21 +256,21 @@ def test_no_hostile_body_is_told(
 
 @pytest.mark.parametrize("more", HEADERS.values(), ids=HEADERS)
 @pytest.mark.parametrize("event", [*EVENTS, ANNOUNCE, SHOW, LIST])
-def test_no_hostile_header_is_told(
+def test_no_hostile_header_is_emitted(
     everything: Everything, tenant: Tenant, event: str, more: dict[str, str]
 ) -> None:
     everything.sent += more.values()
     for _ in range(2):
-        everything.call(event.split(".")[0], event_of(event, tenant, headers=more))
+        everything.call(event.split(".")[0], sent_by(event, tenant, headers=more))
 
     assert everything.found(everything.emitted()) == set()
 
 
-def test_no_path_is_told(everything: Everything, tenant: Tenant) -> None:
+def test_no_path_is_emitted(everything: Everything, tenant: Tenant) -> None:
     path = f"/v1/Consents/{SECRET}"
     everything.sent.append(SECRET)
     changes = {"path": path, "pathParameters": {"proxy": path[1:]}}
-    everything.call("not_found", event_of("not_found.bulk_consents", tenant, **changes))
+    everything.call("not_found", sent_by("not_found.bulk_consents", tenant, **changes))
 
     assert everything.found(everything.emitted()) == set()
 
@@ -282,16 +283,16 @@ def test_no_path_is_told(everything: Everything, tenant: Tenant) -> None:
         (LIST, {"queryStringParameters": {"limit": "20", "cursor": "KzE1NTU0NDQzMzMz"}}),
     ],
 )
-def test_no_parameter_is_told(
+def test_no_parameter_is_emitted(
     everything: Everything, tenant: Tenant, event: str, changes: dict[str, dict[str, Any]]
 ) -> None:
-    everything.call(event.split(".")[0], event_of(event, tenant, **changes))
+    everything.call(event.split(".")[0], sent_by(event, tenant, **changes))
 
     assert everything.found(everything.emitted()) == set()
 
 
-def test_no_link_to_upload_by_is_told(everything: Everything, tenant: Tenant) -> None:
-    answer = everything.call("create_import", event_of(ANNOUNCE, tenant))
+def test_no_upload_link_is_emitted(everything: Everything, tenant: Tenant) -> None:
+    answer = everything.call("create_import", sent_by(ANNOUNCE, tenant))
     everything.sent += re.findall("X-Amz-Signature=([0-9a-f]{64})", answer["body"])
 
     assert len(everything.sent[-1]) == 64
@@ -371,7 +372,7 @@ def of_tenant(event: str, tenant: Tenant) -> str:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("table", TABLES)
-def test_no_failing_table_makes_a_call_tell_what_was_sent(
+def test_a_request_emits_nothing_sent_when_a_table_fails(
     everything: Everything,
     tenant: Tenant,
     break_table: Callable[[str, Fault], None],
@@ -385,11 +386,11 @@ def test_no_failing_table_makes_a_call_tell_what_was_sent(
             "headers": {"Idempotency-Key": f"order of {SECRET}"},
             "body": of_tenant(event, tenant),
         }
-        told = everything.call(event.split(".")[0], event_of(event, tenant, **changes))
-        statuses.append(told["statusCode"])
+        shown = everything.call(event.split(".")[0], sent_by(event, tenant, **changes))
+        statuses.append(shown["statusCode"])
     for event in (ANNOUNCE, SHOW, LIST):
-        told = everything.call(event.split(".")[0], event_of(event, tenant))
-        statuses.append(told["statusCode"])
+        shown = everything.call(event.split(".")[0], sent_by(event, tenant))
+        statuses.append(shown["statusCode"])
 
     assert everything.found(everything.emitted()) == set()
     assert max(statuses) in {500, 503}
@@ -403,9 +404,9 @@ def drop_files(drops: Drops, everything: Everything, tenant: Tenant) -> None:
     bad: list[Any] = [item(tenant, 1), item(tenant, 2, contact_id="+1"), {SECRET: 1}]
     worse = [record(tenant, 3), record(tenant, 4, evidence={"user_agent": "Mozilla/5.0 secret"})]
     contents = {
-        "bulk-consents/a.jsonl": jsonl_of(bad) + b'{"contact_id": "+15554443333"\n',
+        "bulk-consents/a.jsonl": jsonl(*bad) + b'{"contact_id": "+15554443333"\n',
         "bulk-consents/a.csv": csv_of(bad[:2]) + b'"+15554443333',
-        "attested/a.jsonl.gz": jsonl_of(worse),
+        "attested/a.jsonl.gz": jsonl(*worse),
         "attested/a.csv": b"+15554443333,agreement_text\n1,2\n",
         f"attested/{SECRET}.csv.gz": b"name of +15554443333",
     }
@@ -418,19 +419,23 @@ def drop_files(drops: Drops, everything: Everything, tenant: Tenant) -> None:
     drops.finish()
 
 
-def test_no_import_tells_what_a_file_holds_or_is_called(
+def test_an_import_emits_no_content_and_no_name_of_a_file(
     everything: Everything, drops: Drops, tenant: Tenant
 ) -> None:
     drop_files(drops, everything, tenant)
 
     emitted = everything.emitted()
-    assert everything.found(emitted) == set()
-    assert [emitted.count(f'"message":"{name}"') for name in ("planned", "imported")] == [6, 3]
+    columns = ", ".join(ROW_FORMATS[Wire.ATTESTED].columns)
+    assert columns in emitted  # they are the reason of one, and the names of fields that were sent
+    assert everything.found(emitted.replace(columns, "")) == set()
+    assert [
+        emitted.count(f'"message":"{name}"') for name in ("part.imported", "import.failed")
+    ] == [3, 3]
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("table", ["DirectoryTable", "ImportsTable", "LedgerTable"])
-def test_no_failing_table_makes_an_import_tell_what_was_dropped(
+def test_an_import_emits_nothing_sent_when_a_table_fails(
     everything: Everything,
     drops: Drops,
     tenant: Tenant,
@@ -440,8 +445,8 @@ def test_no_failing_table_makes_an_import_tell_what_was_dropped(
 ) -> None:
     drops.plan()
     contents: Iterable[tuple[str, bytes]] = [
-        ("bulk-consents/a.jsonl", jsonl_of([item(tenant, 1), {SECRET: 1}])),
-        ("attested/b.jsonl", jsonl_of([record(tenant, 2), {SECRET: 1}])),
+        ("bulk-consents/a.jsonl", jsonl(item(tenant, 1), {SECRET: 1})),
+        ("attested/b.jsonl", jsonl(record(tenant, 2), {SECRET: 1})),
     ]
     for name, content in contents:
         everything.sent.append(content.decode())
@@ -451,11 +456,11 @@ def test_no_failing_table_makes_an_import_tell_what_was_dropped(
     break_table(table, fault)
     for queue, function in (("PLAN_QUEUE", "plan_import"), ("PART_QUEUE", "import_part")):
         for body in list(drops.receive(queue)):
-            event = event_of("plan_import.object_created", tenant)
+            event = sent_by("plan_import.object_created", tenant)
             event["Records"][0]["body"] = body
             for name in (function, "fail_import"):
                 import_module(f"functions.{name}.app").handler(event, Invocation(10_000))
 
     emitted = everything.emitted()
     assert everything.found(emitted) == set()
-    assert '"message":"message failed"' in emitted
+    assert '"message":"message.failed"' in emitted

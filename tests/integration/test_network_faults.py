@@ -19,11 +19,11 @@ from uuid import uuid4
 
 import boto3
 import pytest
-from consents.aws.dynamodb import LONGEST_CALL, LONGEST_WAIT
-from consents.aws.http import ANSWERING_TIME
-from consents.aws.rate_limits import RateLimits
+from consents.aws.dynamodb import MAX_CALL_SECONDS, MAX_WAIT_SECONDS, Table
 from consents.domain import token_bucket
 from consents.domain.record import Receipt
+from consents.http.rate_limits import RateLimits
+from consents.http.request import RESPONSE_SECONDS
 
 from tests.integration.callers import (
     BULK,
@@ -37,22 +37,20 @@ from tests.integration.callers import (
     code,
     full_at,
     headers,
+    is_final,
     is_replay,
-    is_told,
     let_time_pass,
     must_wait,
     stored,
-    until_told,
+    until_final,
 )
 from tests.integration.conftest import (
-    ROOT,
-    Answer,
-    Invocation,
     NewTenant,
     Tenant,
     free_port,
     wait_until_healthy,
 )
+from tests.integration.invocation import ROOT, Invocation, Response
 from tests.integration.workers import Worker, at_once
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ BATCH = 60
 WHOLE = 29_000
 """Milliseconds that an invocation has."""
 
-BRIEF = int(1000 * (2 * LONGEST_CALL + LONGEST_WAIT + ANSWERING_TIME + 1.5))
+BRIEF = int(1000 * (2 * MAX_CALL_SECONDS + MAX_WAIT_SECONDS + RESPONSE_SECONDS + 1.5))
 """Milliseconds that leave the ledger a second or so for its tries."""
 
 NEARLY_OVER = 10_000
@@ -113,7 +111,7 @@ FAULTS = {
 
 
 class Proxy:
-    """What stands between the service and its tables, and breaks what it is told to."""
+    """A proxy between the service and its tables that breaks what a test names."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -194,7 +192,7 @@ class Case:
     def rule(self, fault: Rule, **others: Any) -> Rule:
         return self.step | fault | {"headers": {"X-Worker": self.worker.name}} | others
 
-    def call(self, milliseconds: int = WHOLE, **changes: Any) -> Answer:
+    def call(self, milliseconds: int = WHOLE, **changes: Any) -> Response:
         sent = headers(self.tenant, self.event)
         return self.worker.invoke(self.event, sent, milliseconds, **changes)
 
@@ -207,7 +205,7 @@ class Case:
     def draw_before(self) -> int:
         """Draw on the bucket where the case wants a busy one; return when it is full."""
         if self.step is not DRAW_WHILE_IDLE:
-            limits = RateLimits(self.dynamodb, "RateLimitsTable")
+            limits = RateLimits(Table(self.dynamodb, "RateLimitsTable"))
             receipt = Receipt(datetime.now(UTC), uuid4().hex)
             limits.spend(self.tenant.org_id, 50, PER_MINUTE, receipt)  # busy for 50 s
         return self.full_at()
@@ -232,7 +230,7 @@ type NewCases = Callable[..., list[Case]]
 
 @pytest.fixture
 def cases(workers: list[Worker], new_tenant: NewTenant, dynamodb: "DynamoDBClient") -> NewCases:
-    """Make a case of each event and step, each with a worker and an organization of its own."""
+    """Make a case of each event and step, each with another worker and organization."""
     idle = iter(workers)
 
     def cases(events: Sequence[str], *steps: Rule, per_minute: int = PER_MINUTE) -> list[Case]:
@@ -264,13 +262,13 @@ def all_at_once[T](cases: list[Case], check: Callable[[Case], T]) -> None:
     at_once(*(partial(named, case) for case in cases))
 
 
-def is_done(answer: Answer) -> bool:
-    """Tell whether an answer is that of an event of ours whose work was done now."""
-    return is_told(answer) and not is_replay(answer)
+def is_done(answer: Response) -> bool:
+    """Return whether a response is of an event whose work was done now."""
+    return is_final(answer) and not is_replay(answer)
 
 
-def is_unavailable(answer: Answer, event: str) -> bool:
-    """Tell whether an answer is the wire's way to say that storage is down and to come again."""
+def is_unavailable(answer: Response, event: str) -> bool:
+    """Return whether a response says that storage is down and to repeat the request."""
     named = code(answer) == (20503 if event == BULK_CONSENTS else "UNAVAILABLE")
     return answer.status == 503 and named and int(answer.headers["Retry-After"]) >= 1
 
@@ -279,7 +277,7 @@ ANYWHERE = [TEXTS, RECORDS, CLAIM, COMPLETION, DRAW_WHILE_BUSY, DRAW_WHILE_IDLE]
 
 
 @pytest.mark.parametrize("fault", REFUSED)
-def test_a_fault_that_passes_is_not_noticed(cases: NewCases, proxy: Proxy, fault: str) -> None:
+def test_a_transient_fault_is_not_noticed(cases: NewCases, proxy: Proxy, fault: str) -> None:
     met = cases([BULK], *ANYWHERE)
     proxy.break_calls(*(case.rule(REFUSED[fault], times=1) for case in met))
 
@@ -299,7 +297,7 @@ def is_done_once(case: Case) -> None:
     assert case.drawn_since(before) == COUNTED[case.event]
 
 
-def test_a_lost_reply_of_a_write_or_a_draw_is_not_noticed_and_nothing_is_done_twice(
+def test_a_lost_response_is_not_noticed_and_nothing_runs_twice(
     cases: NewCases, proxy: Proxy
 ) -> None:
     met = cases([BULK, BULK_CONSENTS], RECORDS, COMPLETION, DRAW_WHILE_BUSY, DRAW_WHILE_IDLE)
@@ -310,7 +308,7 @@ def test_a_lost_reply_of_a_write_or_a_draw_is_not_noticed_and_nothing_is_done_tw
     assert len(proxy.fired()) == len(met)
 
 
-def test_a_call_whose_claim_was_made_and_its_reply_lost_is_not_told_to_wait_for_itself(
+def test_a_claim_with_a_lost_response_does_not_block_its_request(
     cases: NewCases, proxy: Proxy
 ) -> None:
     met = cases(EVENTS, CLAIM)
@@ -320,26 +318,24 @@ def test_a_call_whose_claim_was_made_and_its_reply_lost_is_not_told_to_wait_for_
     assert len(proxy.fired()) == len(met)
 
 
-def test_a_claim_that_nobody_heard_of_holds_its_key_no_longer_than_the_time_of_its_call(
-    cases: NewCases, proxy: Proxy
-) -> None:
+def test_an_unanswered_claim_holds_its_key_until_its_timeout(cases: NewCases, proxy: Proxy) -> None:
     (case,) = cases([BULK], CLAIM)
     proxy.break_calls(case.rule(LOST_REPLY, times=2))  # that of the client's own repeat, too
     before = case.draw_before()
 
     assert is_unavailable(case.call(1_500), BULK)
-    assert is_done(until_told(case.call, longest=5))
+    assert is_done(until_final(case.call, longest=5))
     assert len(case.stored()) == 1
     assert case.drawn_since(before) == COUNTED[BULK]
 
 
-def test_a_lost_reply_with_another_draw_before_its_repeat_costs_the_price_twice_and_never_less(
+def test_a_retried_spending_after_another_costs_at_most_twice(
     cases: NewCases, proxy: Proxy
 ) -> None:
     (case,) = cases([BULK], DRAW_WHILE_BUSY)
     proxy.break_calls(case.rule(LOST_REPLY, times=1))
     before = case.draw_before()
-    limits = RateLimits(case.dynamodb, "RateLimitsTable")
+    limits = RateLimits(Table(case.dynamodb, "RateLimitsTable"))
 
     def draw_between(caught_exception: Exception | None, **_: Any) -> None:
         if caught_exception:
@@ -354,13 +350,13 @@ def test_a_lost_reply_with_another_draw_before_its_repeat_costs_the_price_twice_
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_when_a_table_is_down_both_wires_say_503_and_the_repeat_does_it_all(
+def test_a_table_that_is_down_is_503_and_a_repeat_does_it_all(
     cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient", fault: str
 ) -> None:
     met = cases(EVENTS, LEDGER, CLAIM, DRAW)
     before = {case: case.draw_before() for case in met}
     proxy.break_calls(*(case.rule(FAULTS[fault]) for case in met))
-    all_at_once(met, partial(is_told_to_come_again, lost=fault == "a lost reply"))
+    all_at_once(met, partial(gets_an_error_and_repeats, lost=fault == "a lost reply"))
     proxy.mend()
 
     if fault == "a lost reply":  # of a claim: it was made, and holds for the time of its call
@@ -372,7 +368,7 @@ def test_when_a_table_is_down_both_wires_say_503_and_the_repeat_does_it_all(
         assert case.drawn_since(before[case]) == draws * COUNTED[case.event]
 
 
-def is_told_to_come_again(case: Case, *, lost: bool) -> None:
+def gets_an_error_and_repeats(case: Case, *, lost: bool) -> None:
     assert is_unavailable(case.call(BRIEF), case.event)
     assert lost or case.stored() == []
 
@@ -386,35 +382,35 @@ def is_done_with_the_repeat(case: Case) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_when_an_answer_cannot_be_kept_it_is_told_and_its_key_is_locked_for_its_own_time(
+def test_a_response_that_cannot_be_kept_is_returned_all_the_same(
     cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient", fault: str
 ) -> None:
     met = cases(EVENTS, COMPLETION)
     proxy.break_calls(*(case.rule(FAULTS[fault]) for case in met))
-    told: dict[Case, Answer] = {}
-    all_at_once(met, lambda case: told.update({case: case.call()}))
+    shown: dict[Case, Response] = {}
+    all_at_once(met, lambda case: shown.update({case: case.call()}))
     proxy.mend()
 
-    assert all(is_done(answer) for answer in told.values())
+    assert all(is_done(answer) for answer in shown.values())
     for case in met:
         again = case.call()
         assert must_wait(again, case.event) or (is_replay(again) and fault == "a lost reply")
     let_time_pass(dynamodb, seconds=30)
     for case in met:
         again = case.call()
-        assert (again.status, len(case.stored())) == (told[case].status, 1)
-        assert is_same(case.event, again, told[case])
+        assert (again.status, len(case.stored())) == (shown[case].status, 1)
+        assert is_same(case.event, again, shown[case])
 
 
-def is_same(event: str, again: Answer, first: Answer) -> bool:
-    """Tell whether an answer of work done again is that of the first time."""
+def is_same(event: str, again: Response, first: Response) -> bool:
+    """Return whether a response of repeated work is that of the first time."""
     if event == SINGLE:  # the contact had not opted in before the first
         return bool(again.json["consent_id"] == first.json["consent_id"])
     return again.body == first.body
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_429_is_told_though_its_key_cannot_be_freed_and_the_key_is_free_in_its_own_time(
+def test_a_429_is_returned_even_if_its_key_cannot_be_freed(
     cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient", fault: str
 ) -> None:
     met = cases(EVENTS, RELEASE)
@@ -432,7 +428,7 @@ def test_a_429_is_told_though_its_key_cannot_be_freed_and_the_key_is_free_in_its
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_429_frees_its_key_also_where_the_first_try_fails(
+def test_a_429_frees_its_key_even_if_the_first_try_fails(
     cases: NewCases, proxy: Proxy, fault: str
 ) -> None:
     met = cases(EVENTS, RELEASE)
@@ -447,7 +443,7 @@ def test_a_429_frees_its_key_also_where_the_first_try_fails(
 def drain(cases: list[Case]) -> None:
     for case in cases:
         receipt = Receipt(datetime.now(UTC) + timedelta(seconds=59), uuid4().hex)
-        limits = RateLimits(case.dynamodb, "RateLimitsTable")
+        limits = RateLimits(Table(case.dynamodb, "RateLimitsTable"))
         limits.spend(case.tenant.org_id, PER_MINUTE, PER_MINUTE, receipt)
 
 
@@ -458,9 +454,7 @@ def is_over_the_limit(case: Case) -> None:
     assert case.stored() == []
 
 
-def test_a_call_that_is_silent_once_or_comes_late_is_not_noticed_and_nothing_is_done_twice(
-    cases: NewCases, proxy: Proxy
-) -> None:
+def test_a_call_without_response_or_late_is_done_once(cases: NewCases, proxy: Proxy) -> None:
     silent, late = cases([BULK], *ANYWHERE), cases([BULK], *ANYWHERE)
     before = {case: case.draw_before() for case in silent + late}
     held_back = proxy.held_back()
@@ -468,23 +462,23 @@ def test_a_call_that_is_silent_once_or_comes_late_is_not_noticed_and_nothing_is_
         *(case.rule(SILENT, times=1) for case in silent),
         *(case.rule(LATE, times=1) for case in late),
     )
-    told: dict[Case, Answer] = {}
-    all_at_once(silent + late, lambda case: told.update({case: case.call()}))
+    shown: dict[Case, Response] = {}
+    all_at_once(silent + late, lambda case: shown.update({case: case.call()}))
 
     wait_until(lambda: proxy.held_back() == held_back + len(silent))
     for case in silent + late:
-        assert is_done(told[case])
+        assert is_done(shown[case])
         assert len(case.stored()) == 1
         assert case.drawn_since(before[case]) == COUNTED[BULK]
         again = case.call()
-        assert (is_replay(again), again.body) == (True, told[case].body)
+        assert (is_replay(again), again.body) == (True, shown[case].body)
 
 
 SLOW: Rule = {"latency": 900}
 EVERYTHING: Rule = {}
 
 
-def test_a_call_is_answered_before_its_time_is_over_whichever_call_to_a_table_hangs(
+def test_a_response_is_in_time_whichever_call_hangs(
     cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient"
 ) -> None:
     early = cases([BULK, BULK_CONSENTS], CLAIM, DRAW_WHILE_BUSY)
@@ -503,24 +497,24 @@ def test_a_call_is_answered_before_its_time_is_over_whichever_call_to_a_table_ha
         *(case.rule(RELEASE | SILENT) for case in ledger),
         *(case.rule(SLOW) for case in slow),
     )
-    told: dict[Case, Answer] = {}
+    shown: dict[Case, Response] = {}
 
     def is_in_time(case: Case) -> None:
         context = Invocation(BRIEF if case in ledger + kept else NEARLY_OVER)
         sent = headers(case.tenant, case.event)
-        told[case] = case.worker.run(context, case.event, sent)
+        shown[case] = case.worker.run(context, case.event, sent)
         assert context.get_remaining_time_in_millis() > 0
 
     all_at_once(met, is_in_time)
     proxy.mend()
     down = early + ledger + slow
-    assert all(is_unavailable(told[case], case.event) for case in down)
-    assert all(is_done(told[case]) for case in kept)
-    assert [told[case].status for case in over] == [429]
+    assert all(is_unavailable(shown[case], case.event) for case in down)
+    assert all(is_done(shown[case]) for case in kept)
+    assert [shown[case].status for case in over] == [429]
 
     let_time_pass(dynamodb, seconds=30)
     all_at_once(down, is_done_with_the_repeat)
-    assert all(is_same(case.event, case.call(), told[case]) for case in kept)
+    assert all(is_same(case.event, case.call(), shown[case]) for case in kept)
 
 
 class PartialFault:
@@ -571,13 +565,13 @@ def batch(case: Case) -> str:
     return body(case.event, case.tenant, *ORDER)
 
 
-def accepted(case: Case, answer: Answer) -> set[str]:
-    """Return the contacts of a batch that an answer tells as accepted; the rest is unavailable."""
+def accepted(case: Case, answer: Response) -> set[str]:
+    """Return the contacts of a batch that a response has as accepted; the rest is unavailable."""
     assert answer.status == (201 if case.event == BULK_CONSENTS else 200)
     if case.event == BULK_CONSENTS:
-        told = [(each["error_code"], each["error_messages"]) for each in answer.json["items"]]
-        lost = {index for index, each in enumerate(told) if each != (0, [])}
-        assert [told[index] for index in lost] == [(30646, ["INTERNAL_SERVER_ERROR"])] * len(lost)
+        shown = [(each["error_code"], each["error_messages"]) for each in answer.json["items"]]
+        lost = {index for index, each in enumerate(shown) if each != (0, [])}
+        assert [shown[index] for index in lost] == [(30646, ["INTERNAL_SERVER_ERROR"])] * len(lost)
     else:
         lost = {each["index"] for each in answer.json["rejected"]}
         assert {each["code"] for each in answer.json["rejected"]} <= {"UNAVAILABLE"}
@@ -595,12 +589,12 @@ def receipts(case: Case) -> dict[str, str]:
 
 @pytest.mark.parametrize("stores", [False, True], ids=["not stored", "stored all the same"])
 @pytest.mark.parametrize("error", ["ThrottlingError", "AccessDenied"])
-def test_what_is_told_as_accepted_is_in_the_ledger_and_the_repeat_confirms_the_rest(
+def test_accepted_records_are_stored_and_a_repeat_adds_the_rest(
     cases: NewCases, error: str, *, stores: bool
 ) -> None:
     lost = {f"+1555000{number:04}" for number in range(0, BATCH, 7)}
 
-    def is_told_record_by_record(case: Case) -> None:
+    def is_reported_record_by_record(case: Case) -> None:
         fault = PartialFault(case.worker, lost, error, stores=stores)
         first = case.call(BRIEF, body=batch(case))
         fault.mend()
@@ -618,7 +612,7 @@ def test_what_is_told_as_accepted_is_in_the_ledger_and_the_repeat_confirms_the_r
         assert (is_replay(last), last.body) == (True, again.body)
 
     all_at_once(
-        cases([BULK, BULK_CONSENTS], EVERYTHING, per_minute=60_000), is_told_record_by_record
+        cases([BULK, BULK_CONSENTS], EVERYTHING, per_minute=60_000), is_reported_record_by_record
     )
 
 
@@ -634,22 +628,20 @@ STORM = [
 CALLS_IN_THE_STORM = 4
 
 
-def test_callers_who_repeat_their_calls_through_a_storm_have_every_record_stored_once(
-    cases: NewCases, proxy: Proxy
-) -> None:
+def test_repeated_requests_in_a_storm_store_each_record_once(cases: NewCases, proxy: Proxy) -> None:
     met = cases([BULK, BULK_CONSENTS], *[EVERYTHING] * 6, per_minute=60_000)
     proxy.break_calls(*STORM)
-    all_at_once(met, is_told_the_truth)
+    all_at_once(met, gets_a_true_response)
     assert proxy.fired()
     proxy.mend()
 
     all_at_once(met, is_stored_in_the_end)
 
 
-def is_told_the_truth(case: Case) -> None:
+def gets_a_true_response(case: Case) -> None:
     for _ in range(CALLS_IN_THE_STORM):
         answer = case.call(BRIEF, body=batch(case))
-        if is_told(answer):
+        if is_final(answer):
             assert accepted(case, answer) <= receipts(case).keys()
         else:
             assert is_unavailable(answer, case.event)
@@ -663,7 +655,7 @@ def is_stored_in_the_end(case: Case) -> None:
 PROCESS = """
 import json, sys, time
 from functions.capture_consents.app import handler
-from consents.aws import wiring
+from consents import wiring
 
 name, milliseconds = sys.argv[1], int(sys.argv[2])
 calls = wiring.dynamodb().meta.events
@@ -681,7 +673,7 @@ handler(json.load(sys.stdin), Invocation())
 
 
 def killed(case: Case, proxy: Proxy, milliseconds: int) -> None:
-    """Make the call in a process of its own, and kill it in the step that is held up."""
+    """Make the call in a separate process, and kill it in the step that is held up."""
     sent = json.loads((ROOT / "events" / f"{case.event}.json").read_text())
     sent["headers"] |= headers(case.tenant, case.event)
     held_up = (case.step["operation"], case.step.get("resource"))
@@ -699,9 +691,7 @@ def killed(case: Case, proxy: Proxy, milliseconds: int) -> None:
         process.kill()
 
 
-def test_a_process_that_is_killed_holds_its_key_no_longer_than_its_own_time(
-    cases: NewCases, proxy: Proxy
-) -> None:
+def test_a_killed_process_holds_its_key_until_its_timeout(cases: NewCases, proxy: Proxy) -> None:
     (case,) = cases([BULK], DRAW_WHILE_BUSY)
     before = case.draw_before()
     proxy.break_calls(case.rule(SILENT))
@@ -709,12 +699,12 @@ def test_a_process_that_is_killed_holds_its_key_no_longer_than_its_own_time(
     proxy.mend()
 
     assert must_wait(case.call(), BULK)
-    assert is_done(until_told(case.call, longest=3))
+    assert is_done(until_final(case.call, longest=3))
     assert len(case.stored()) == 1
     assert case.drawn_since(before) == COUNTED[BULK]
 
 
-def test_the_last_write_of_a_process_that_was_killed_may_land_after_its_death(
+def test_the_last_write_of_a_killed_process_may_arrive_later(
     cases: NewCases, proxy: Proxy, dynamodb: "DynamoDBClient"
 ) -> None:
     met = cases([BULK], DRAW_WHILE_BUSY, RECORDS, COMPLETION)
@@ -728,7 +718,7 @@ def test_the_last_write_of_a_process_that_was_killed_may_land_after_its_death(
     drawing, storing, keeping = met
     assert must_wait(drawing.call(), BULK)
     assert must_wait(storing.call(), BULK)
-    assert is_replay(until_told(keeping.call, longest=3))
+    assert is_replay(until_final(keeping.call, longest=3))
     let_time_pass(dynamodb, seconds=30)
     all_at_once([drawing, storing], is_done_with_the_repeat)
     assert [len(case.stored()) for case in met] == [1, 1, 1]

@@ -12,11 +12,12 @@ from uuid import uuid4
 
 import boto3
 import pytest
-from consents.aws.ledger import Ledger
-from consents.aws.rate_limits import RateLimits
+from consents.aws.dynamodb import Table
+from consents.capture.ledger import Ledger
 from consents.domain.errors import RateLimited
 from consents.domain.record import Receipt, Status
 from consents.domain.token_bucket import Level
+from consents.http.rate_limits import RateLimits
 
 from tests.integration.callers import (
     BULK,
@@ -31,14 +32,14 @@ from tests.integration.callers import (
     contacts,
     full_at,
     headers,
+    is_final,
     is_replay,
-    is_told,
     item,
     let_time_pass,
     must_wait,
     record,
     stored,
-    until_told,
+    until_final,
     was_drawn,
 )
 from tests.integration.conftest import Invoke, NewTenant, Tenant
@@ -70,7 +71,7 @@ def seconds(count: float) -> timedelta:
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_of_32_calls_with_one_key_one_is_done_and_its_answer_is_everybodys(
+def test_32_requests_with_one_key_are_one_execution(
     workers: list[Worker],
     invoke: Invoke,
     calls: list[str],
@@ -85,12 +86,12 @@ def test_of_32_calls_with_one_key_one_is_done_and_its_answer_is_everybodys(
     ]
 
     answers = at_once(*each)
-    (done,) = (answer for answer in answers if is_told(answer) and not is_replay(answer))
-    assert [a for a in answers if not (is_told(a) or must_wait(a, event))] == []
-    finally_told = [until_told(call) for call in each]
-    told = [answer for answer in answers if is_told(answer)] + finally_told
-    assert {(answer.status, answer.body) for answer in told} == {(done.status, done.body)}
-    assert all(is_replay(answer) for answer in finally_told)
+    (done,) = (answer for answer in answers if is_final(answer) and not is_replay(answer))
+    assert [a for a in answers if not (is_final(a) or must_wait(a, event))] == []
+    finals = [until_final(call) for call in each]
+    shown = [answer for answer in answers if is_final(answer)] + finals
+    assert {(answer.status, answer.body) for answer in shown} == {(done.status, done.body)}
+    assert all(is_replay(answer) for answer in finals)
 
     (only,) = stored(dynamodb, tenant.org_id)
     assert only["request_id"]["S"] == done.headers["X-Request-Id"]
@@ -102,7 +103,7 @@ def test_of_32_calls_with_one_key_one_is_done_and_its_answer_is_everybodys(
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_of_calls_with_one_key_and_different_bodies_one_body_wins_and_only_it_is_stored(
+def test_of_bodies_with_one_key_one_is_stored(
     workers: list[Worker], tenant: Tenant, dynamodb: "DynamoDBClient", event: str
 ) -> None:
     bodies = [body(event, tenant, number // 4, 1000 + number // 4) for number in range(CALLERS)]
@@ -115,7 +116,7 @@ def test_of_calls_with_one_key_and_different_bodies_one_body_wins_and_only_it_is
     ((winner, done),) = (
         (sent, answer)
         for sent, answer in zip(bodies, answers, strict=True)
-        if is_told(answer) and not is_replay(answer)
+        if is_final(answer) and not is_replay(answer)
     )
     reused = (422, 20001 if event == BULK_CONSENTS else "IDEMPOTENCY_KEY_REUSED")
     for sent, answer in zip(bodies, answers, strict=True):
@@ -128,7 +129,7 @@ def test_of_calls_with_one_key_and_different_bodies_one_body_wins_and_only_it_is
             assert must_wait(answer, event) or (answer.status, code(answer)) == reused
 
     for sent, call in zip(bodies, each, strict=True):
-        answer = until_told(call)
+        answer = until_final(call)
         if sent == winner:
             assert (is_replay(answer), answer.body) == (True, done.body)
         else:
@@ -140,7 +141,7 @@ def test_of_calls_with_one_key_and_different_bodies_one_body_wins_and_only_it_is
     assert was_drawn(full_at(dynamodb, tenant.org_id), found, len(won), 60_000)
 
 
-def test_one_key_on_three_routes_of_two_organizations_is_six_calls(
+def test_one_key_on_3_routes_of_2_organizations_is_6_executions(
     workers: list[Worker], new_tenant: NewTenant, dynamodb: "DynamoDBClient"
 ) -> None:
     tenants = [new_tenant(phone_number_id=DEMO_PHONE_NUMBER_ID, per_minute=6) for _ in range(2)]
@@ -151,11 +152,11 @@ def test_one_key_on_three_routes_of_two_organizations_is_six_calls(
     ]
 
     answers = at_once(*each)
-    told = [until_told(call) for call in each]
+    shown = [until_final(call) for call in each]
     for scope in scopes[:6]:
         mine = [answer for s, answer in zip(scopes, answers, strict=True) if s == scope]
-        assert len([answer for answer in mine if is_told(answer) and not is_replay(answer)]) == 1
-        bodies = {answer.body for s, answer in zip(scopes, told, strict=True) if s == scope}
+        assert len([answer for answer in mine if is_final(answer) and not is_replay(answer)]) == 1
+        bodies = {answer.body for s, answer in zip(scopes, shown, strict=True) if s == scope}
         assert len(bodies) == 1
     for tenant in tenants:
         found = stored(dynamodb, tenant.org_id)
@@ -164,7 +165,7 @@ def test_one_key_on_three_routes_of_two_organizations_is_six_calls(
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_of_32_calls_that_find_the_key_of_a_call_cut_off_one_is_done(
+def test_of_32_requests_after_a_crash_with_their_key_one_runs(
     workers: list[Worker], tenant: Tenant, dynamodb: "DynamoDBClient", event: str
 ) -> None:
     cut_off(workers[0], event, headers(tenant, event))
@@ -172,9 +173,9 @@ def test_of_32_calls_that_find_the_key_of_a_call_cut_off_one_is_done(
     each = [partial(worker.invoke, event, headers(tenant, event)) for worker in workers]
 
     answers = at_once(*each)
-    (done,) = (answer for answer in answers if is_told(answer) and not is_replay(answer))
-    assert [a for a in answers if not (is_told(a) or must_wait(a, event))] == []
-    assert {until_told(call).body for call in each} == {done.body}
+    (done,) = (answer for answer in answers if is_final(answer) and not is_replay(answer))
+    assert [a for a in answers if not (is_final(a) or must_wait(a, event))] == []
+    assert {until_final(call).body for call in each} == {done.body}
     (only,) = stored(dynamodb, tenant.org_id)
     assert only["request_id"]["S"] == done.headers["X-Request-Id"]
     assert was_drawn(full_at(dynamodb, tenant.org_id), [only], COUNTED[event], 60_000)
@@ -194,7 +195,7 @@ def cut_off(worker: Worker, event: str, sent: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("key", [None, "own"])
 @pytest.mark.parametrize("event", EVENTS)
-def test_32_identical_calls_without_a_common_key_leave_one_record_under_one_receipt(
+def test_32_equal_requests_without_one_key_store_one_record(
     workers: list[Worker], tenant: Tenant, dynamodb: "DynamoDBClient", event: str, key: str | None
 ) -> None:
     keys = [key and f"{key} {number}" for number in range(CALLERS)]
@@ -205,7 +206,7 @@ def test_32_identical_calls_without_a_common_key_leave_one_record_under_one_rece
             for worker, key in zip(workers, keys, strict=True)
         )
     )
-    assert {is_told(answer) and not is_replay(answer) for answer in answers} == {True}
+    assert {is_final(answer) and not is_replay(answer) for answer in answers} == {True}
     (only,) = stored(dynamodb, tenant.org_id)
     received = {answer.headers["X-Request-Id"] for answer in answers}
     assert only["request_id"]["S"] in received
@@ -243,7 +244,7 @@ def test_overlapping_batches_at_once_leave_each_record_once(
         assert contacts(on_wire) == [f"+1555000{number:04}" for number in sent]
 
 
-def test_an_opt_in_and_an_opt_out_of_one_instant_are_both_kept_and_the_opt_out_counts(
+def test_an_opt_out_beats_an_opt_in_of_the_same_instant(
     workers: list[Worker], tenant: Tenant, ledger: Ledger
 ) -> None:
     opt_in = json.dumps({"records": [record(tenant, 1)]})
@@ -257,14 +258,14 @@ def test_an_opt_in_and_an_opt_out_of_one_instant_are_both_kept_and_the_opt_out_c
             for number, worker in enumerate(workers)
         )
     )
-    assert all(is_told(answer) for answer in answers)
+    assert all(is_final(answer) for answer in answers)
     assert len(ledger.history(tenant.org_id, "+15550000001")) == 2
     current = ledger.current(tenant.org_id, tenant.phone_number, "+15550000001")
     assert current is not None
     assert current.status == Status.OPT_OUT
 
 
-def test_both_wires_at_once_are_admitted_as_many_records_as_their_one_bucket_holds(
+def test_both_apis_at_once_spend_from_one_bucket(
     workers: list[Worker], new_tenant: NewTenant, dynamodb: "DynamoDBClient"
 ) -> None:
     tenant = new_tenant(per_minute=7)
@@ -282,12 +283,12 @@ def test_both_wires_at_once_are_admitted_as_many_records_as_their_one_bucket_hol
             for number, (event, worker) in enumerate(zip(events, workers, strict=True))
         )
     )
-    admitted = [number for number, answer in enumerate(answers) if is_told(answer)]
+    admitted = [number for number, answer in enumerate(answers) if is_final(answer)]
     refilled = (time.monotonic() - started) * 7 / 60
     assert 7 <= len(admitted) <= 7 + 1 + refilled
     found = contacts(all_stored(dynamodb, tenant.org_id))
     assert found == [f"+1555000{number:04}" for number in admitted]
-    refused = [answer for answer in answers if not is_told(answer)]
+    refused = [answer for answer in answers if not is_final(answer)]
     assert {answer.status for answer in refused} == {429}
     assert all(1 <= int(answer.headers["Retry-After"]) <= 9 for answer in refused)
 
@@ -308,7 +309,7 @@ class Bucket:
     ) -> None:
         self.org_id = org_id or f"org_{uuid4().hex}"
         self.per_minute = per_minute
-        self._doors = [RateLimits(client, "RateLimitsTable") for client in clients]
+        self._doors = [RateLimits(Table(client, "RateLimitsTable")) for client in clients]
 
     def spend(self, records: int, at: datetime, door: int = 0) -> Outcome:
         """Return the level after the draw, or the refusal."""
@@ -327,7 +328,7 @@ class Bucket:
         return sum(isinstance(outcome, Level) for outcome in self.race(*[(1, at)] * THREADS))
 
     def holds(self, records: int, at: datetime) -> bool:
-        """Tell whether the bucket holds so many records and no more, by drawing them."""
+        """Return whether the bucket holds exactly so many records, by spending them."""
         if records and isinstance(self.spend(records, at), RateLimited):
             return False
         return isinstance(self.spend(1, at), RateLimited)
@@ -343,7 +344,7 @@ def new_bucket(clients: list["DynamoDBClient"]) -> NewBucket:
 
 @pytest.mark.parametrize("idle_for", [None, 60, 86_400])
 @pytest.mark.parametrize(("per_minute", "wait"), [(7, 9), (50, 2), (60, 1)])
-def test_64_threads_are_admitted_exactly_as_many_records_as_the_bucket_holds(
+def test_64_threads_get_exactly_the_records_of_the_bucket(
     new_bucket: NewBucket, per_minute: int, wait: int, idle_for: int | None
 ) -> None:
     bucket = new_bucket(per_minute)
@@ -371,7 +372,7 @@ def test_64_threads_are_admitted_exactly_as_many_records_as_the_bucket_holds(
         (60, 59.999999, 59),
     ],
 )
-def test_a_drained_bucket_admits_exactly_what_was_refilled(
+def test_an_empty_bucket_admits_exactly_what_was_refilled(
     new_bucket: NewBucket, per_minute: int, waited: float, refilled: int
 ) -> None:
     bucket = new_bucket(per_minute)
@@ -383,7 +384,7 @@ def test_a_drained_bucket_admits_exactly_what_was_refilled(
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("per_minute", [7, 50, 60])
-def test_batches_of_mixed_sizes_leave_less_than_the_smallest_that_was_refused(
+def test_mixed_batches_leave_less_than_the_smallest_rejected_one(
     new_bucket: NewBucket, per_minute: int, seed: int
 ) -> None:
     sizes = random.Random(seed).choices(range(1, 8), k=THREADS)
@@ -400,7 +401,7 @@ def test_batches_of_mixed_sizes_leave_less_than_the_smallest_that_was_refused(
     assert bucket.holds(left, NOON)
 
 
-def test_callers_whose_clocks_differ_are_admitted_no_more_than_is_refilled_meanwhile(
+def test_clocks_that_differ_admit_no_more_than_is_refilled(
     new_bucket: NewBucket,
 ) -> None:
     instants = [NOON + seconds(number / THREADS) for number in range(THREADS)]
@@ -414,12 +415,12 @@ def test_callers_whose_clocks_differ_are_admitted_no_more_than_is_refilled_meanw
 @pytest.mark.parametrize("late", [0, 0.25, 1])
 @pytest.mark.parametrize("records", [1, 3, 7])
 @pytest.mark.parametrize("per_minute", [7, 50, 60, 60_000])
-def test_after_the_seconds_it_is_told_a_refused_call_is_admitted_and_not_a_second_before(
+def test_retry_after_is_exact_to_the_second(
     new_bucket: NewBucket, per_minute: int, records: int, late: float
 ) -> None:
     bucket = new_bucket(per_minute)
     bucket.spend(per_minute, NOON)
-    refused = bucket.spend(records, (told := NOON + seconds(late)))
+    refused = bucket.spend(records, (shown := NOON + seconds(late)))
     if isinstance(refused, Level):
         assert late * per_minute / 60 >= records
         return
@@ -427,14 +428,14 @@ def test_after_the_seconds_it_is_told_a_refused_call_is_admitted_and_not_a_secon
     wait = refused.retry_after
     assert wait is not None
     if wait > 1:
-        assert isinstance(bucket.spend(records, told + seconds(wait - 1)), RateLimited)
-    assert isinstance(bucket.spend(records, told + seconds(wait)), Level)
+        assert isinstance(bucket.spend(records, shown + seconds(wait - 1)), RateLimited)
+    assert isinstance(bucket.spend(records, shown + seconds(wait)), Level)
 
 
 @pytest.mark.parametrize(
     ("drawn", "back"), [(60, 1), (60, 59), (60, 3_600), (60, 86_400), (1, 1), (1, 59), (1, 3_600)]
 )
-def test_a_clock_that_steps_back_costs_nobody_more_than_two_windows(
+def test_a_clock_that_steps_back_costs_at_most_two_windows(
     new_bucket: NewBucket, drawn: int, back: int
 ) -> None:
     bucket = new_bucket(60)
@@ -451,7 +452,7 @@ def test_a_clock_that_steps_back_costs_nobody_more_than_two_windows(
     assert bucket.holds(60, now + seconds(240))
 
 
-def test_two_organizations_at_once_have_each_a_bucket_of_its_own(
+def test_two_organizations_at_once_have_separate_buckets(
     new_bucket: NewBucket, dynamodb: "DynamoDBClient"
 ) -> None:
     ours, theirs, idle = new_bucket(7), new_bucket(50), new_bucket(60)

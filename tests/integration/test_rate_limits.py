@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError
-from consents.aws import wiring
-from consents.aws.ledger import Ledger
+from consents import wiring
+from consents.capture.ledger import Ledger
 
-from tests.integration.conftest import Answer, BreakCall, Invoke, NewTenant, Tenant
+from tests.integration.conftest import Invoke, NewTenant, Tenant
+from tests.integration.faults import BreakCall
+from tests.integration.invocation import Response
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,7 +41,7 @@ def items(count: int) -> str:
     return "&".join(["Items=1"] * count)
 
 
-def told(answer: Answer) -> tuple[str, str]:
+def shown(answer: Response) -> tuple[str, str]:
     return answer.headers["RateLimit-Policy"], answer.headers["RateLimit"]
 
 
@@ -52,13 +54,13 @@ def told(answer: Answer) -> tuple[str, str]:
         (60_000, 1000, '"records";r=59000;t=1'),
     ],
 )
-def test_an_answer_tells_the_allowance_what_is_left_and_when_it_is_full_again(
+def test_a_response_has_policy_level_and_reset(
     invoke: Invoke, new_tenant: NewTenant, per_minute: int, count: int, level: str
 ) -> None:
     tenant = new_tenant(per_minute=per_minute)
 
     answer = invoke(BULK, tenant.bearer, body=records(tenant, count))
-    assert told(answer) == (f'"records";q={per_minute};w=60', level)
+    assert shown(answer) == (f'"records";q={per_minute};w=60', level)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_an_answer_tells_the_allowance_what_is_left_and_when_it_is_full_again(
         (BULK_CONSENTS, {"body": "x" * (8 * 2**20 + 1)}, 413),
     ],
 )
-def test_every_refusal_after_authentication_tells_the_level(
+def test_every_error_after_authentication_has_the_level(
     invoke: Invoke, tenant: Tenant, event: str, changes: dict[str, Any], status: int
 ) -> None:
     answer = invoke(event, tenant.basic if event == BULK_CONSENTS else tenant.bearer, **changes)
@@ -85,7 +87,7 @@ def test_every_refusal_after_authentication_tells_the_level(
 
 
 @pytest.mark.parametrize("refused", [{"plan": "starter"}, {"scope": "consent:read"}])
-def test_a_caller_who_may_not_capture_is_told_the_level_too(
+def test_a_caller_without_capture_gets_the_level_too(
     invoke: Invoke, new_tenant: NewTenant, refused: dict[str, str]
 ) -> None:
     answer = invoke(BULK, new_tenant(**refused).bearer)
@@ -95,16 +97,14 @@ def test_a_caller_who_may_not_capture_is_told_the_level_too(
 
 
 @pytest.mark.parametrize("event", [BULK, SINGLE, BULK_CONSENTS])
-def test_a_caller_who_is_not_known_is_told_no_level(invoke: Invoke, event: str) -> None:
+def test_an_unknown_caller_gets_no_level(invoke: Invoke, event: str) -> None:
     answer = invoke(event, {"Authorization": ""})
 
     assert answer.status == 401
     assert not {name for name in answer.headers if name.startswith("RateLimit")}
 
 
-def test_both_wires_and_the_single_twin_draw_on_one_bucket(
-    invoke: Invoke, new_tenant: NewTenant
-) -> None:
+def test_all_routes_spend_from_one_bucket(invoke: Invoke, new_tenant: NewTenant) -> None:
     tenant = new_tenant(per_minute=10)
     single = json.dumps(json.loads(records(tenant, 1))["records"][0])
 
@@ -128,7 +128,7 @@ def test_a_record_counts_whether_it_is_valid_or_not(invoke: Invoke, new_tenant: 
     assert answer.headers["RateLimit"].startswith('"records";r=7;')
 
 
-def test_a_call_over_the_limit_stores_nothing_and_spends_nothing(
+def test_a_request_over_the_limit_stores_and_spends_nothing(
     invoke: Invoke, new_tenant: NewTenant, ledger: Ledger
 ) -> None:
     tenant = new_tenant(per_minute=6)
@@ -143,7 +143,7 @@ def test_a_call_over_the_limit_stores_nothing_and_spends_nothing(
     assert invoke(BULK, tenant.bearer, body=records(tenant, 2, start=100)).status == 200
 
 
-def test_the_bulk_consents_wire_says_so_in_its_own_envelope(
+def test_the_bulk_consents_api_returns_429_in_its_error_format(
     invoke: Invoke, new_tenant: NewTenant
 ) -> None:
     tenant = new_tenant(per_minute=6)
@@ -160,11 +160,11 @@ def test_the_bulk_consents_wire_says_so_in_its_own_envelope(
     assert answer.headers["Retry-After"] in {"9", "10"}  # ten seconds refill one record
 
 
-def test_a_batch_larger_than_the_allowance_is_refused_for_good_with_both_numbers(
+def test_a_batch_over_the_allowance_is_rejected_with_numbers(
     invoke: Invoke, new_tenant: NewTenant
 ) -> None:
     tenant = new_tenant(per_minute=6)
-    key = {"Idempotency-Key": "x" * 256}  # the size of the batch is told before the key's
+    key = {"Idempotency-Key": "x" * 256}  # the size of the batch is checked before the key's
 
     attested = invoke(BULK, tenant.bearer | key, body=records(tenant, 7))
     bulk = invoke(BULK_CONSENTS, tenant.basic | key, body=items(7))
@@ -177,7 +177,7 @@ def test_a_batch_larger_than_the_allowance_is_refused_for_good_with_both_numbers
     assert attested.headers["RateLimit"] == '"records";r=6;t=0'
 
 
-def test_organizations_never_draw_on_each_others_bucket(
+def test_organizations_never_spend_from_another_bucket(
     invoke: Invoke, new_tenant: NewTenant
 ) -> None:
     ours, theirs = new_tenant(per_minute=6), new_tenant(per_minute=6)
@@ -187,7 +187,7 @@ def test_organizations_never_draw_on_each_others_bucket(
     assert invoke(BULK, theirs.bearer, body=records(theirs, 6)).status == 200
 
 
-def test_drawing_costs_two_writes_on_an_idle_bucket_and_one_on_a_busy_one(
+def test_spending_costs_two_writes_when_idle_and_one_when_busy(
     invoke: Invoke, new_tenant: NewTenant, calls: list[str]
 ) -> None:
     tenant = new_tenant(per_minute=6)
@@ -207,7 +207,7 @@ def down(**_: Any) -> Any:
     raise ConnectTimeoutError(endpoint_url="-")
 
 
-def test_when_the_level_cannot_be_read_the_answer_stands_and_tells_the_policy_alone(
+def test_a_level_that_cannot_be_read_costs_no_response(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall
 ) -> None:
     def not_of_the_directory(params: dict[str, Any], **_: Any) -> Any:
@@ -221,7 +221,7 @@ def test_when_the_level_cannot_be_read_the_answer_stands_and_tells_the_policy_al
     assert "RateLimit" not in answer.headers
 
 
-def test_when_the_bucket_cannot_be_drawn_on_nothing_is_stored(
+def test_nothing_is_stored_when_the_bucket_cannot_be_written(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall, calls: list[str]
 ) -> None:
     break_call("UpdateItem", down)
@@ -231,7 +231,7 @@ def test_when_the_bucket_cannot_be_drawn_on_nothing_is_stored(
     assert "BatchExecuteStatement" not in calls
 
 
-def test_a_changed_allowance_keeps_what_was_drawn_in_proportion(
+def test_a_changed_allowance_keeps_the_spent_share(
     invoke: Invoke, new_tenant: NewTenant, dynamodb: "DynamoDBClient"
 ) -> None:
     tenant = new_tenant(per_minute=60)

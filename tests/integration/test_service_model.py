@@ -1,6 +1,6 @@
 """Random calls, repeats, faults and clocks against a model of the contract, on a real engine.
 
-Each machine has an organization of its own. Its calls go through the door that is deployed and the
+Each machine has another organization. Its calls go through the entry point that is deployed and the
 app of their route; only the time of the receipt is the model's.
 """
 
@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
-from consents.aws import http, wiring
-from consents.aws.ledger import Ledger
+from consents import wiring
+from consents.capture import bulk_consents
+from consents.capture.ledger import Ledger
+from consents.domain.organization import Scope
 from consents.domain.record import Receipt, StoredRecord
 from consents.domain.token_bucket import TICKS_PER_SECOND
-from consents.wires import attested, bulk_consents
+from consents.http import endpoint as http
+from consents.http import json_api
+from consents.http.request import Request
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,7 +41,7 @@ from hypothesis.stateful import (
 )
 
 from tests.integration import contract_model
-from tests.integration.conftest import ROOT, Answer, NewTenant, Tenant
+from tests.integration.conftest import NewTenant, Tenant
 from tests.integration.contract_model import (
     ATTESTED,
     BULK_CONSENTS,
@@ -48,11 +52,12 @@ from tests.integration.contract_model import (
     Call,
     Draft,
     Entry,
+    Expected,
     Faults,
     Kept,
     Model,
-    Told,
 )
+from tests.integration.invocation import ROOT, Response
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -106,7 +111,7 @@ class Invocation:
 
 
 class Injector:
-    """Makes the handlers' client fail as it is told to, before its calls reach the engine."""
+    """Makes the handlers' client fail as a test says, before its calls reach the engine."""
 
     def __init__(self, spare: "DynamoDBClient") -> None:
         self._spare = spare
@@ -195,46 +200,48 @@ class Injector:
 
 @dataclass
 class World:
-    """What the machines share: the engine, its ledger, and the door of each route."""
+    """What the machines share: the engine, its ledger, and the handler of each route."""
 
     new_tenant: NewTenant
     dynamodb: "DynamoDBClient"
     ledger: Ledger
     injector: Injector
     stored: Counter[str]
-    told: Counter[str]
+    seen: Counter[str]
 
     def __post_init__(self) -> None:
         self.now = START
         options: dict[str, Any] = {
             "stores": wiring.stores(),
-            "scope": "consent:write",
+            "scope": Scope.WRITE,
             "max_bytes": 2**20,
         }
         cors = bulk_consents.cors_headers(wiring.allowed_origin())
         doors = {
-            ATTESTED: http.endpoint(attested, **options),
+            ATTESTED: http.endpoint(json_api, **options),
             BULK_CONSENTS: http.endpoint(bulk_consents, **options, headers=cors),
-            SINGLE: http.endpoint(attested, **options),
+            SINGLE: http.endpoint(json_api, **options),
         }
         self._handlers = {route: door(self._timed(route)) for route, door in doors.items()}
 
-    def _timed(self, route: str) -> Callable[[http.Request], Any]:
+    def _timed(self, route: str) -> Callable[[Request], Any]:
         app = inspect.unwrap(import_module(f"functions.{route}.app").handler)
 
-        def received_at_the_models_time(request: http.Request) -> Any:
+        def received_at_the_models_time(request: Request) -> Any:
             request.receipt = Receipt(self.now, request.receipt.request_id)
             return app(request)
 
         return received_at_the_models_time
 
-    def send(self, tenant: Tenant, call: Call, invocation: Invocation, *, spelling: int) -> Answer:
+    def send(
+        self, tenant: Tenant, call: Call, invocation: Invocation, *, spelling: int
+    ) -> Response:
         event = json.loads((ROOT / "events" / f"{EVENTS[call.route]}.json").read_text())
         headers, fields = call.changes(encoded=spelling % 2 == 1, quoted=spelling % 3 == 1)
         caller = tenant.basic if call.route == BULK_CONSENTS else tenant.bearer
         event |= fields | {"headers": event["headers"] | caller | headers}
-        told = self._handlers[call.route](event, invocation)  # type: ignore[arg-type]
-        return Answer(told["statusCode"], told["headers"], told["body"])
+        raw = self._handlers[call.route](event, invocation)  # type: ignore[arg-type]
+        return Response(raw["statusCode"], raw["headers"], raw["body"])
 
     def full_at(self, tenant: Tenant) -> int:
         item = self.dynamodb.get_item(
@@ -439,20 +446,20 @@ class Service(RuleBasedStateMachine):
         """Call without a key until the allowance is spent."""
         unkeyed = replace(call, key=None)
         for _ in range(4):
-            told = self.check(unkeyed, Faults(), 0)
-            if told.status == 429:
-                assert told.retry_after is not None
-                return (unkeyed, told.retry_after)
+            expected = self.check(unkeyed, Faults(), 0)
+            if expected.status == 429:
+                assert expected.retry_after is not None
+                return (unkeyed, expected.retry_after)
         return multiple()
 
     @rule(refusal=consumes(limited))
     def wait_as_told(self, refusal: tuple[Call, int]) -> None:
         """Once nobody else has drawn, waiting as long as the refusal said is enough."""
         call, _ = refusal
-        told = self.check(call, Faults(), 0)
-        if told.retry_after is None or told.status != 429:
+        expected = self.check(call, Faults(), 0)
+        if expected.retry_after is None or expected.status != 429:
             return
-        self.step(told.retry_after)
+        self.step(expected.retry_after)
         assert self.check(call, Faults(), 0).status != 429
 
     @precondition(lambda self: hasattr(self, "model"))
@@ -486,7 +493,7 @@ class Service(RuleBasedStateMachine):
             return contract_model.bulk_consents_entry(draft)
         return contract_model.attested_entry(draft)
 
-    def check(self, call: Call, faults: Faults, spelling: int) -> Told:
+    def check(self, call: Call, faults: Faults, spelling: int) -> Expected:
         """Make a call, and hold answer, bucket and ledger against the model's."""
         world, self.last = self.world, call
         twin = self.twin(call) if call.key and faults.ledger is None else None
@@ -494,19 +501,19 @@ class Service(RuleBasedStateMachine):
         answer = world.send(self.tenant, call, invocation, spelling=spelling)
         was_drawn = world.injector.bucket_drawn
         world.injector.begin(Faults(), None)
-        told = self.model.take(
+        expected = self.model.take(
             call,
             faults,
             answer.headers["X-Request-Id"],
             answer.body,
             was_drawn=was_drawn,
         )
-        self.check_answer(call, told, answer, is_bucket_dead=faults.bucket == "dead")
+        self.check_answer(call, expected, answer, is_bucket_dead=faults.bucket == "dead")
         self.check_bucket()
         for contact in sorted({entry.contact for entry in call.entries})[-3:]:
             self.check_contact(contact)
-        world.told[f"{call.route} {told.status}{' replayed' if told.replayed else ''}"] += 1
-        return told
+        world.seen[f"{call.route} {expected.status}{' replayed' if expected.replayed else ''}"] += 1
+        return expected
 
     def twin(self, call: Call) -> Callable[[], None]:
         def twin() -> None:
@@ -517,24 +524,26 @@ class Service(RuleBasedStateMachine):
 
         return twin
 
-    def check_answer(self, call: Call, told: Told, answer: Answer, *, is_bucket_dead: bool) -> None:
-        assert (answer.status, answer.body) == (told.status, answer.body)
+    def check_answer(
+        self, call: Call, expected: Expected, answer: Response, *, is_bucket_dead: bool
+    ) -> None:
+        assert (answer.status, answer.body) == (expected.status, answer.body)
         body = answer.json
-        if told.code is not None:
-            assert told.code == (
+        if expected.code is not None:
+            assert expected.code == (
                 body["code"] if call.route == BULK_CONSENTS else body["error"]["code"]
             )
         elif call.route == SINGLE:
             consent_id = body.pop("consent_id")
             key = (call.entries[0].sender, call.entries[0].contact)
             assert self.consent_ids.setdefault(key, consent_id) == consent_id
-            assert body == told.body
+            assert body == expected.body
         else:
-            assert body == told.body
-        if told.replayed and call.key:
+            assert body == expected.body
+        if expected.replayed and call.key:
             assert answer.body == self.model.keys[call.route, call.key].text
-        assert answer.headers.get("Idempotent-Replayed") == ("true" if told.replayed else None)
-        retry_after = None if told.retry_after is None else str(told.retry_after)
+        assert answer.headers.get("Idempotent-Replayed") == ("true" if expected.replayed else None)
+        retry_after = None if expected.retry_after is None else str(expected.retry_after)
         assert answer.headers.get("Retry-After") == retry_after
         per_minute, (left, reset) = self.model.per_minute, self.model.level()
         assert answer.headers["RateLimit-Policy"] == f'"records";q={per_minute};w=60'
@@ -595,7 +604,7 @@ def promised(kept: Kept) -> tuple[Any, ...]:
     )
 
 
-def test_the_service_does_what_a_model_of_its_contract_does(world: World) -> None:
+def test_the_service_does_what_the_model_of_its_contract_does(world: World) -> None:
     run_state_machine_as_test(partial(Service, world), settings=MACHINES)  # type: ignore[arg-type]
 
     pages = world.dynamodb.get_paginator("scan").paginate(

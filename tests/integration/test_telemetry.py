@@ -1,4 +1,4 @@
-"""What the service tells of itself: one line in the log for a request or a part, and metrics."""
+"""What the service logs: one line for a request or a part, and metrics."""
 
 import gzip
 import json
@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from openapi_schema_validator import OAS31Validator
 
+from tests.factories import jsonl
 from tests.integration.callers import (
     BULK,
     BULK_CONSENTS,
@@ -23,15 +24,14 @@ from tests.integration.callers import (
     record,
 )
 from tests.integration.conftest import (
-    ROOT,
-    BreakCall,
-    Invocation,
     Invoke,
     Metrics,
     NewTenant,
     Tenant,
 )
-from tests.integration.test_imports import Drops, jsonl_of, run, sqs_event
+from tests.integration.drops import Drops, run, sqs_event
+from tests.integration.faults import BreakCall
+from tests.integration.invocation import Invocation, event_of
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 NAME = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[\x21-\x7e ]*$"}
@@ -92,14 +92,14 @@ SERVICE = {"service": "consent-ledger"}
 type Counted = dict[tuple[str, ...], dict[str, float]]
 
 
-def lines(logged: StringIO, message: str = "answered") -> list[dict[str, Any]]:
-    told = [json.loads(line) for line in logged.getvalue().splitlines()]
-    return [line for line in told if line["message"] == message]
+def lines(logged: StringIO, message: str = "request.completed") -> list[dict[str, Any]]:
+    shown = [json.loads(line) for line in logged.getvalue().splitlines()]
+    return [line for line in shown if line["message"] == message]
 
 
-def line(logged: StringIO, message: str = "answered") -> dict[str, Any]:
-    (told,) = lines(logged, message)
-    return told
+def line(logged: StringIO, message: str = "request.completed") -> dict[str, Any]:
+    (shown,) = lines(logged, message)
+    return shown
 
 
 def counted(written: list[dict[str, Any]]) -> Counted:
@@ -180,23 +180,23 @@ def test_a_request_is_one_line_with_its_caller_counts_and_times(
 
 
 @pytest.mark.parametrize("event", [*EVENTS, "not_found.attested"])
-def test_every_line_of_a_call_has_its_ids_in_the_logs_of_api_gateway_and_of_lambda(
+def test_every_log_line_has_the_ids_of_api_gateway_and_lambda(
     event: str, logged: StringIO, break_call: BreakCall
 ) -> None:
     break_call("GetItem", bug)
-    sent = json.loads((ROOT / "events" / f"{event}.json").read_text())
+    sent = event_of(event)
     context = Invocation(29_000)
     import_module(f"functions.{event.split('.')[0]}.app").handler(sent, context)
 
-    told = [json.loads(each) for each in logged.getvalue().splitlines()]
-    assert "answered" in [each["message"] for each in told]
-    for each in told:
+    shown = [json.loads(each) for each in logged.getvalue().splitlines()]
+    assert "request.completed" in [each["message"] for each in shown]
+    for each in shown:
         assert each["gateway_request_id"] == sent["requestContext"]["requestId"]
         assert each["lambda_request_id"] == context.aws_request_id
 
 
 @pytest.mark.parametrize("chosen", ["+15554443333", "order 7\n", "", None])
-def test_an_id_of_api_gateways_that_its_caller_chose_is_told_only_if_it_is_a_uuid(
+def test_a_gateway_request_id_is_logged_only_if_it_is_a_uuid(
     invoke: Invoke, tenant: Tenant, logged: StringIO, chosen: str | None
 ) -> None:
     invoke(BULK, tenant.bearer, requestContext={"requestId": chosen})
@@ -205,7 +205,7 @@ def test_an_id_of_api_gateways_that_its_caller_chose_is_told_only_if_it_is_a_uui
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_request_counts_its_records_once_for_the_service_and_once_by_code(
+def test_a_request_counts_records_per_service_and_per_code(
     invoke: Invoke, tenant: Tenant, metrics: Metrics, event: str
 ) -> None:
     invoke(event, headers(tenant, event), body=mixed(tenant, event))
@@ -227,12 +227,12 @@ def test_only_one_call_of_a_process_is_its_first(
     for _ in range(3):
         invoke(BULK, tenant.bearer)
 
-    assert [told["cold_start"] for told in lines(logged)].count(True) <= 1
-    assert [told["cold_start"] for told in lines(logged)][1:] == [False, False]
+    assert [shown["cold_start"] for shown in lines(logged)].count(True) <= 1
+    assert [shown["cold_start"] for shown in lines(logged)][1:] == [False, False]
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_replay_is_told_and_counts_no_record_again(
+def test_a_replay_is_logged_and_counts_no_record_again(
     invoke: Invoke, tenant: Tenant, logged: StringIO, metrics: Metrics, event: str
 ) -> None:
     invoke(event, headers(tenant, event), body=body(event, tenant, 1))
@@ -246,7 +246,7 @@ def test_a_replay_is_told_and_counts_no_record_again(
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_throttled_request_is_told_with_its_records_and_counts_none(
+def test_a_throttled_request_logs_its_records_and_counts_none(
     invoke: Invoke, new_tenant: NewTenant, logged: StringIO, metrics: Metrics, event: str
 ) -> None:
     tenant = new_tenant(per_minute=1)
@@ -254,8 +254,8 @@ def test_a_throttled_request_is_told_with_its_records_and_counts_none(
     metrics()
     answer = invoke(event, headers(tenant, event, None), body=body(event, tenant, 1))
 
-    told = lines(logged)[1]
-    assert (told["status"], told["code"], told["records"]) == (429, str(code(answer)), 1)
+    shown = lines(logged)[1]
+    assert (shown["status"], shown["code"], shown["records"]) == (429, str(code(answer)), 1)
     assert of_service(metrics()) == {"RequestsThrottled": 1}
 
 
@@ -275,17 +275,17 @@ def test_records_that_could_not_be_stored_are_counted(
     assert of_service(metrics()) == {"RecordsUnavailable": 1, "RequestsUnavailable": 1}
 
 
-def test_a_single_record_that_is_refused_is_a_rejected_record(
+def test_a_rejected_single_record_is_counted_as_rejected(
     invoke: Invoke, tenant: Tenant, logged: StringIO, metrics: Metrics
 ) -> None:
     invoke(SINGLE, tenant.bearer, body=json.dumps(record(tenant, 1, opted_in=None)))
 
-    told = line(logged)
-    assert (told["code"], told["rejected"]) == ("VALIDATION_FAILED", {"VALIDATION_FAILED": 1})
+    shown = line(logged)
+    assert (shown["code"], shown["rejected"]) == ("VALIDATION_FAILED", {"VALIDATION_FAILED": 1})
     assert of_service(metrics()) == {"RecordsRejected": 1}
 
 
-def test_a_refused_request_is_told_by_its_code_and_rejects_no_record(
+def test_a_rejected_request_logs_its_code_and_counts_no_record(
     invoke: Invoke, tenant: Tenant, logged: StringIO, metrics: Metrics
 ) -> None:
     refused = [
@@ -295,20 +295,20 @@ def test_a_refused_request_is_told_by_its_code_and_rejects_no_record(
         invoke("not_found.attested"),
     ]
 
-    told = lines(logged)
-    assert [each["code"] for each in told] == [str(code(answer)) for answer in refused]
-    assert ["organization" in each for each in told] == [False, True, True, False]
+    shown = lines(logged)
+    assert [each["code"] for each in shown] == [str(code(answer)) for answer in refused]
+    assert ["organization" in each for each in shown] == [False, True, True, False]
     assert all(of_service([written]) == {} for written in metrics())
 
 
-def test_a_fault_of_ours_is_one_more_line_and_is_measured_too(
+def test_a_bug_is_one_more_log_line_and_is_measured_too(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall, logged: StringIO, metrics: Metrics
 ) -> None:
     break_call("UpdateItem", bug)
     answer = invoke(BULK, tenant.bearer)
 
     assert (line(logged)["status"], line(logged)["code"]) == (500, "INTERNAL")
-    fault = line(logged, "unexpected")
+    fault = line(logged, "request.failed")
     assert fault["request_id"] == answer.headers["X-Request-Id"]
     assert fault["organization"] == tenant.org_id
     assert set(counted(metrics())[("consent-ledger",)]) == OF_A_REQUEST
@@ -319,14 +319,14 @@ class FullDisk(StringIO):
         raise OSError("-")
 
 
-def test_metrics_that_cannot_be_written_cost_no_answer(
+def test_metrics_that_cannot_be_written_cost_no_response(
     invoke: Invoke, tenant: Tenant, logged: StringIO
 ) -> None:
     with redirect_stdout(FullDisk()):
         answer = invoke(BULK, tenant.bearer, body=body(BULK, tenant, 1))
 
     assert answer.json == {"accepted": 1, "rejected": []}
-    assert line(logged, "metrics not written")["error"] == "OSError"
+    assert line(logged, "metrics.write_failed")["error"] == "OSError"
 
 
 def test_no_metric_has_a_dimension_of_many_values(
@@ -352,26 +352,21 @@ def test_no_metric_has_a_dimension_of_many_values(
     }
 
 
-@pytest.fixture
-def drops(engine: None) -> Drops:  # noqa: ARG001 - it has to run
-    return Drops()
-
-
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
-def test_a_file_is_a_line_for_its_plan_and_one_for_each_part_with_its_counts(
+def test_an_import_logs_its_plan_each_part_and_its_end(
     drops: Drops, tenant: Tenant, logged: StringIO, metrics: Metrics, name: str
 ) -> None:
     rows = [item(tenant, number) for number in (1, 2, 1)] + [item(tenant, 3, status="on")]
-    content = jsonl_of(rows)
+    content = jsonl(*rows)
     packed = gzip.compress(content) if name.endswith("gz") else content
     drop = drops.import_file(tenant.org_id, f"bulk-consents/{name}", packed)
 
-    planned, imported = line(logged, "planned"), line(logged, "imported")
+    planned, imported = line(logged, "import.planned"), line(logged, "part.imported")
     assert planned["import_id"] == imported["import_id"] == drop.import_id
-    assert (planned["whole"], planned["parts"], imported["part"]) == (True, 1, 1)
+    assert line(logged, "import.completed")["import_id"] == drop.import_id
+    assert (planned["parts"], imported["part"]) == (1, 1)
     became = {name: imported[name] for name in ("rows", "accepted", "duplicates", "rejected")}
     assert became == {"rows": 4, "accepted": 2, "duplicates": 1, "rejected": {"30646": 1}}
-    assert all(told["milliseconds"] >= 0 for told in (planned, imported))
     counts = counted(metrics())
     assert counts == {
         ("consent-ledger",): {"RecordsAccepted": 2, "RecordsDuplicate": 1, "RecordsRejected": 1},
@@ -380,25 +375,24 @@ def test_a_file_is_a_line_for_its_plan_and_one_for_each_part_with_its_counts(
     assert set(counts[("consent-ledger",)]) == OF_A_PART
 
 
-def test_a_part_that_comes_again_is_told_and_not_counted_again(
+def test_a_repeated_part_is_neither_logged_nor_counted_again(
     drops: Drops, tenant: Tenant, logged: StringIO, metrics: Metrics
 ) -> None:
-    drops.put(tenant.org_id, "bulk-consents/a.jsonl", jsonl_of([item(tenant, 1)]))
+    drops.put(tenant.org_id, "bulk-consents/a.jsonl", jsonl(item(tenant, 1)))
     drops.plan()
     (part,) = drops.receive("PART_QUEUE")
     for _ in range(2):
-        drops.tell("PART_QUEUE", part)
+        drops.send("PART_QUEUE", part)
         drops.deliver("PART_QUEUE", "import_part")
 
-    first, again = lines(logged, "imported")
-    assert (first["accepted"], "accepted" in again, again["rows"]) == (1, False, 1)
+    assert line(logged, "part.imported")["accepted"] == 1
     assert of_service(metrics()) == {"RecordsAccepted": 1}
 
 
 def test_a_message_that_fails_is_counted_each_time_it_comes(
     drops: Drops, tenant: Tenant, break_call: BreakCall, metrics: Metrics
 ) -> None:
-    drops.put(tenant.org_id, "bulk-consents/a.jsonl", jsonl_of([item(tenant, 1)]))
+    drops.put(tenant.org_id, "bulk-consents/a.jsonl", jsonl(item(tenant, 1)))
     (message,) = drops.receive("PLAN_QUEUE")
     break_call("UpdateItem", bug)
     for _ in range(2):
@@ -409,9 +403,11 @@ def test_a_message_that_fails_is_counted_each_time_it_comes(
     ] * 2
 
 
-def test_an_import_that_fails_is_told_by_its_plan(
+def test_a_failed_import_is_logged_with_its_reason(
     drops: Drops, tenant: Tenant, logged: StringIO
 ) -> None:
-    drops.import_file(tenant.org_id, "attested/a.csv", b"")
+    drop = drops.import_file(tenant.org_id, "attested/a.csv.gz", b"x")
 
-    assert line(logged, "planned")["outcome"] == "failed"
+    failed = line(logged, "import.failed")
+    assert (failed["level"], failed["import_id"]) == ("WARNING", drop.import_id)
+    assert failed["reason"] == "must be gzip, and complete: it is truncated"

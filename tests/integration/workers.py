@@ -1,6 +1,5 @@
 """Processes of the service as Lambda runs them: each with its own clients and caches."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import ROOT, Answer, Invocation
+from tests.integration.invocation import ROOT, Invocation, Response, event_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROUTES = ("capture_consent", "capture_consents", "create_bulk_consents")
-WIRING = "consents.aws.wiring"
+WIRING = "consents.wiring"
 
 
 class Worker:
@@ -43,18 +42,18 @@ class Worker:
         headers: dict[str, str] | None = None,
         milliseconds: int = 29_000,
         **changes: Any,
-    ) -> Answer:
+    ) -> Response:
         """Run an event through its handler, some of its fields changed."""
         return self.run(Invocation(milliseconds), event, headers, **changes)
 
     def run(
         self, context: Invocation, event: str, headers: dict[str, str] | None = None, **changes: Any
-    ) -> Answer:
+    ) -> Response:
         """Run an event through its handler within an invocation."""
-        sent = json.loads((ROOT / "events" / f"{event}.json").read_text()) | changes
+        sent = event_of(event) | changes
         sent["headers"] = sent["headers"] | (headers or {})
         answer = self._handlers[event.split(".")[0]](sent, context)
-        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+        return Response(answer["statusCode"], answer["headers"], answer["body"])
 
     def _count(self, model: Any, params: dict[str, Any], **_: Any) -> None:
         self.calls.append(model.name)
@@ -64,7 +63,7 @@ class Worker:
 @contextmanager
 def _own_wiring(endpoint: str | None) -> Iterator[Any]:
     """Import the composition root once more, and leave everybody else's where it was."""
-    package, shared = import_module("consents.aws"), sys.modules.pop(WIRING)
+    package, shared = import_module("consents"), sys.modules.pop(WIRING)
     with pytest.MonkeyPatch.context() as patch:
         if endpoint:
             patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
@@ -89,7 +88,7 @@ def _path(route: str) -> str:
 
 
 def at_once[T](*calls: Callable[[], T]) -> list[T]:
-    """Start all calls at the same moment, each in a thread of its own; return what each gave."""
+    """Start all calls at the same moment, each in a new thread; return what each returned."""
     start = Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:

@@ -3,21 +3,21 @@
 from typing import Any
 
 import pytest
+from consents.capture import attested
 from consents.domain.outcome import Fault, Rejected
 from consents.domain.record import Status, timestamp
-from consents.wires import attested
 
-from tests.unit import values
-from tests.unit.examples import (
+from tests.factories import (
     CHECKBOX,
-    READING,
+    READ_CONTEXT,
     attested_reason,
     attested_record,
     shown,
-    verbal,
+    verbal_json,
     with_field,
     without_field,
 )
+from tests.unit import values
 
 MESSAGES = {
     "phone_number_id": "must be a UUID",
@@ -28,7 +28,7 @@ MESSAGES = {
     "evidence.user_agent": "must be 1..1024 chars",
     "evidence.agreement_text": "must be 1..10000 chars",
     "evidence.form_url": "must be an http(s) URL",
-    "evidence.consent_method": ("must be one of checkbox, sms_keyword, written, verbal, attested"),
+    "evidence.consent_method": "must be one of checkbox, sms_keyword, written, verbal, attested",
 }
 FIELDS_WITH_A_FORM = [
     "phone_number_id",
@@ -50,16 +50,14 @@ def reason_with(field: str, value: Any) -> str | None:
 
 @pytest.mark.parametrize("field", MESSAGES)
 @pytest.mark.parametrize("value", values.NOT_TEXT, ids=shown)
-def test_a_value_of_another_type_is_refused_with_the_message_of_its_field(
-    field: str, value: Any
-) -> None:
-    refused = None if field == "opted_in" and isinstance(value, bool) else MESSAGES[field]
-    assert reason_with(field, value) == (refused and f"{field}: {refused}")
+def test_another_type_is_rejected_with_the_message_of_its_field(field: str, value: Any) -> None:
+    error = None if field == "opted_in" and isinstance(value, bool) else MESSAGES[field]
+    assert reason_with(field, value) == (error and f"{field}: {error}")
 
 
 @pytest.mark.parametrize("field", FIELDS_WITH_A_FORM)
 @pytest.mark.parametrize("value", values.NEVER_A_VALUE, ids=shown)
-def test_a_text_without_the_form_of_its_field_is_refused(field: str, value: str) -> None:
+def test_a_text_without_the_form_of_its_field_is_rejected(field: str, value: str) -> None:
     assert reason_with(field, value) == f"{field}: {MESSAGES[field]}"
 
 
@@ -74,7 +72,7 @@ def test_a_phone_number_id_is_found_in_either_case(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", values.BAD_UUIDS, ids=shown)
-def test_a_phone_number_id_that_is_no_uuid_with_hyphens_is_refused(value: str) -> None:
+def test_a_phone_number_id_must_be_a_uuid_with_hyphens(value: str) -> None:
     assert reason_with("phone_number_id", value) == "phone_number_id: must be a UUID"
 
 
@@ -84,17 +82,17 @@ def test_a_possible_e164_contact_number_is_accepted(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", values.BAD_NUMBERS, ids=shown)
-def test_an_impossible_contact_number_is_refused(value: str) -> None:
+def test_an_impossible_contact_number_is_rejected(value: str) -> None:
     assert reason_with("contact_number", value) == "contact_number: must be E.164"
 
 
 @pytest.mark.parametrize(("opted_in", "status"), [(True, Status.OPT_IN), (False, Status.OPT_OUT)])
-def test_opted_in_tells_an_opt_in_from_an_opt_out(opted_in: bool, status: Status) -> None:
+def test_opted_in_is_an_opt_in_or_an_opt_out(opted_in: bool, status: Status) -> None:
     assert attested_record(with_field(CHECKBOX, "opted_in", opted_in)).status is status
 
 
 @pytest.mark.parametrize("value", ["true", "false", "yes", "on", "1", ""])
-def test_opted_in_as_a_text_is_refused(value: str) -> None:
+def test_opted_in_as_a_text_is_rejected(value: str) -> None:
     assert reason_with("opted_in", value) == "opted_in: must be true or false"
 
 
@@ -106,13 +104,13 @@ def test_captured_at_names_an_instant(value: str, instant: str) -> None:
 
 
 @pytest.mark.parametrize("value", [*values.BAD_DATES, *values.ISO_ONLY_DATES], ids=shown)
-def test_captured_at_outside_rfc_3339_or_the_calendar_is_refused(value: str) -> None:
+def test_captured_at_must_be_rfc_3339_and_on_the_calendar(value: str) -> None:
     reason = reason_with("evidence.captured_at", value)
     assert reason == "evidence.captured_at: must be an RFC 3339 timestamp"
 
 
 @pytest.mark.parametrize("value", values.FUTURE_DATES)
-def test_captured_at_over_five_minutes_ahead_is_refused(value: str) -> None:
+def test_captured_at_over_five_minutes_ahead_is_rejected(value: str) -> None:
     reason = reason_with("evidence.captured_at", value)
     assert reason == "evidence.captured_at: must not be in the future"
 
@@ -123,7 +121,7 @@ def test_an_ipv4_or_ipv6_address_is_accepted(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", values.BAD_ADDRESSES, ids=shown)
-def test_a_text_that_is_no_plain_ip_address_is_refused(value: str) -> None:
+def test_a_text_must_be_a_plain_ip_address(value: str) -> None:
     reason = reason_with("evidence.ip_address", value)
     assert reason == "evidence.ip_address: must be a valid IP address"
 
@@ -134,7 +132,7 @@ def test_an_absolute_http_url_is_accepted(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", values.BAD_URLS, ids=shown)
-def test_a_text_that_is_no_plain_http_url_is_refused(value: str) -> None:
+def test_a_text_must_be_a_plain_http_url(value: str) -> None:
     assert reason_with("evidence.form_url", value) == "evidence.form_url: must be an http(s) URL"
 
 
@@ -158,7 +156,7 @@ def test_a_free_text_may_have_any_characters_up_to_its_length(
     ("field", "length"), [("evidence.user_agent", 1025), ("evidence.agreement_text", 10_001)]
 )
 @pytest.mark.parametrize("character", CHARACTERS, ids=shown)
-def test_a_free_text_with_one_character_too_many_is_refused(
+def test_a_free_text_with_one_character_too_many_is_rejected(
     field: str, length: int, character: str
 ) -> None:
     assert reason_with(field, character * length) == f"{field}: {MESSAGES[field]}"
@@ -166,7 +164,7 @@ def test_a_free_text_with_one_character_too_many_is_refused(
 
 @pytest.mark.parametrize("field", ["evidence.user_agent", "evidence.agreement_text"])
 @pytest.mark.parametrize("value", ["", values.HALF_A_PAIR, f"cut {values.HALF_A_PAIR}"], ids=shown)
-def test_a_free_text_that_is_empty_or_cannot_be_encoded_is_refused(field: str, value: str) -> None:
+def test_an_empty_or_unencodable_free_text_is_rejected(field: str, value: str) -> None:
     assert reason_with(field, value) == f"{field}: {MESSAGES[field]}"
 
 
@@ -180,21 +178,21 @@ def test_each_consent_method_is_accepted(method: str) -> None:
     ["Checkbox", "CHECKBOX", "checkbox ", " checkbox", "checkbox\n", "sms-keyword", "sms", "other"],
     ids=shown,
 )
-def test_another_consent_method_is_refused(method: str) -> None:
+def test_another_consent_method_is_rejected(method: str) -> None:
     reason = reason_with("evidence.consent_method", method)
     assert reason == f"evidence.consent_method: {MESSAGES['evidence.consent_method']}"
 
 
 @pytest.mark.parametrize("field", BROWSER_FIELDS)
 @pytest.mark.parametrize("method", OFF_BROWSER_METHODS)
-def test_without_a_checkbox_the_browser_may_be_absent(field: str, method: str) -> None:
+def test_browser_evidence_may_be_absent_without_a_checkbox(field: str, method: str) -> None:
     sent = with_field(CHECKBOX, "evidence.consent_method", method)
     assert attested_reason(without_field(sent, field)) is None
 
 
 @pytest.mark.parametrize("field", BROWSER_FIELDS)
 @pytest.mark.parametrize("method", OFF_BROWSER_METHODS)
-def test_without_a_checkbox_the_browser_may_be_null(field: str, method: str) -> None:
+def test_browser_evidence_may_be_null_without_a_checkbox(field: str, method: str) -> None:
     sent = with_field(CHECKBOX, "evidence.consent_method", method)
     assert attested_reason(with_field(sent, field, None)) is None
 
@@ -202,7 +200,7 @@ def test_without_a_checkbox_the_browser_may_be_null(field: str, method: str) -> 
 @pytest.mark.parametrize("field", BROWSER_FIELDS)
 @pytest.mark.parametrize("method", OFF_BROWSER_METHODS)
 @pytest.mark.parametrize("value", ["", 0, False, [], {}, values.HALF_A_PAIR], ids=shown)
-def test_without_a_checkbox_what_is_told_of_the_browser_must_be_valid(
+def test_browser_evidence_must_be_valid_without_a_checkbox(
     field: str, method: str, value: Any
 ) -> None:
     sent = with_field(CHECKBOX, "evidence.consent_method", method)
@@ -217,12 +215,12 @@ def test_every_method_requires_the_date_and_the_text(field: str, method: str) ->
 
 
 @pytest.mark.parametrize("record", NOT_AN_OBJECT, ids=shown)
-def test_a_record_that_is_no_object_is_refused(record: Any) -> None:
+def test_a_record_must_be_an_object(record: Any) -> None:
     assert attested_reason(record) == "must be an object"
 
 
 @pytest.mark.parametrize("evidence", NOT_AN_OBJECT, ids=shown)
-def test_evidence_that_is_no_object_is_refused(evidence: Any) -> None:
+def test_evidence_must_be_an_object(evidence: Any) -> None:
     assert reason_with("evidence", evidence) == "evidence: must be an object"
 
 
@@ -245,14 +243,14 @@ def test_empty_evidence_lacks_every_field_in_order() -> None:
     )
 
 
-def test_all_faults_are_told_in_field_order_whatever_the_order_sent() -> None:
+def test_all_faults_are_listed_in_field_order() -> None:
     evidence = {name.removeprefix("evidence."): 1 for name in reversed(MESSAGES) if "." in name}
     sent = {"evidence": evidence, "opted_in": 1, "contact_number": 1, "phone_number_id": 1}
-    told = "; ".join(f"{field}: {message}" for field, message in MESSAGES.items())
-    assert attested_reason(sent) == told
+    listed = "; ".join(f"{field}: {message}" for field, message in MESSAGES.items())
+    assert attested_reason(sent) == listed
 
 
-def test_missing_wrong_and_future_fields_are_told_together() -> None:
+def test_missing_wrong_and_future_fields_are_listed_together() -> None:
     sent = with_field(CHECKBOX, "evidence.captured_at", "2026-05-02T12:00:00Z")
     sent = with_field(without_field(sent, "contact_number"), "evidence.form_url", "ftp://x")
     assert attested_reason(sent) == (
@@ -261,17 +259,17 @@ def test_missing_wrong_and_future_fields_are_told_together() -> None:
     )
 
 
-STRANGER = "00000000-0000-4000-8000-000000000000"
+NOT_OWNED = "00000000-0000-4000-8000-000000000000"
 
 
-def test_a_phone_number_of_nobody_is_not_found() -> None:
-    read = attested.read(with_field(CHECKBOX, "phone_number_id", STRANGER), READING)
+def test_an_unknown_phone_number_is_not_found() -> None:
+    read = attested.read(with_field(CHECKBOX, "phone_number_id", NOT_OWNED), READ_CONTEXT)
     assert read == Rejected("NOT_FOUND", (Fault("phone_number_id", "not found"),))
 
 
-def test_a_phone_number_of_nobody_beside_another_fault_is_a_failed_validation() -> None:
-    sent = with_field(with_field(CHECKBOX, "phone_number_id", STRANGER), "opted_in", 1)
-    assert attested.read(sent, READING) == Rejected(
+def test_an_unknown_phone_number_with_another_fault_is_invalid() -> None:
+    sent = with_field(with_field(CHECKBOX, "phone_number_id", NOT_OWNED), "opted_in", 1)
+    assert attested.read(sent, READ_CONTEXT) == Rejected(
         "VALIDATION_FAILED",
         (
             Fault("phone_number_id", "not found"),
@@ -281,8 +279,8 @@ def test_a_phone_number_of_nobody_beside_another_fault_is_a_failed_validation() 
 
 
 @pytest.mark.parametrize("field", MESSAGES)
-def test_a_refused_field_alone_is_a_failed_validation(field: str) -> None:
-    read = attested.read(with_field(CHECKBOX, field, 7), READING)
+def test_one_rejected_field_is_a_failed_validation(field: str) -> None:
+    read = attested.read(with_field(CHECKBOX, field, 7), READ_CONTEXT)
     assert isinstance(read, Rejected)
     assert read.code == "VALIDATION_FAILED"
 
@@ -305,21 +303,21 @@ def test_an_unknown_field_is_ignored(path: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("field", FIELDS_WITH_A_FORM)
-def test_a_refusal_never_repeats_what_was_sent(field: str) -> None:
+def test_a_reason_never_repeats_what_was_sent(field: str) -> None:
     assert "+1 secret" not in str(reason_with(field, "+1 secret"))
 
 
-def test_a_record_without_a_browser_keeps_only_the_evidence_it_has() -> None:
-    assert sorted(attested_record(verbal()).evidence) == [
+def test_a_verbal_record_keeps_only_the_evidence_it_has() -> None:
+    assert sorted(attested_record(verbal_json()).evidence) == [
         "agreement_text_hash",
         "captured_at",
         "consent_method",
     ]
 
 
-def test_null_evidence_of_a_browser_is_the_same_as_none() -> None:
+def test_null_evidence_is_the_same_as_absent_evidence() -> None:
     nulls = {"ip_address": None, "user_agent": None, "form_url": None}
-    spoken = verbal()
+    spoken = verbal_json()
     assert attested_record(with_field(spoken, "evidence", spoken["evidence"] | nulls)) == (
         attested_record(spoken)
     )

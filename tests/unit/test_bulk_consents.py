@@ -1,16 +1,15 @@
-"""The bulk-consents wire: from a body to items, and from outcomes to an answer."""
+"""The Bulk Consents API: from a body to items, and from outcomes to a response."""
 
 import json
 from base64 import b64encode
 from typing import Any
 
 import pytest
+from consents.capture import bulk_consents
 from consents.domain import errors
 from consents.domain.outcome import Outcome, Rejected, Stored
-from consents.wires import bulk_consents
 
-from tests.unit import values
-from tests.unit.examples import (
+from tests.factories import (
     BAD_ITEM,
     ITEM,
     NOW,
@@ -20,8 +19,9 @@ from tests.unit.examples import (
     with_field,
     without_field,
 )
+from tests.unit import values
 
-PUBLISHED_ANSWER = (
+PUBLISHED_RESPONSE = (
     b'{"items":[{"correlation_id":"ad388b5a46b33b874b0d41f7226db2ef","error_code":0,'
     b'"error_messages":[]},{"correlation_id":"02520cfa6c432f0e3ec3a38c122d428d",'
     b'"error_code":30646,"error_messages":["INVALID_CONTACT_ID","INVALID_DATE_OF_CONSENT"]}]}'
@@ -33,7 +33,7 @@ ALL_MISSING = [
     "INVALID_STATUS",
     "INVALID_SOURCE",
 ]
-REFUSALS: list[tuple[errors.Refused, int, int, str]] = [
+ERRORS: list[tuple[errors.RequestError, int, int, str]] = [
     (errors.Unauthenticated(), 401, 20003, "Authenticate"),
     (
         errors.Invalid({"Items": "Missing required parameter Items in the post body"}),
@@ -42,7 +42,7 @@ REFUSALS: list[tuple[errors.Refused, int, int, str]] = [
         "Missing required parameter Items in the post body",
     ),
 ]
-OTHER_REFUSALS: list[tuple[errors.Refused, int]] = [
+OTHER_ERRORS: list[tuple[errors.RequestError, int]] = [
     (errors.MissingScope(), 403),
     (errors.PlanRequired(), 403),
     (errors.Unavailable(), 503),
@@ -50,8 +50,8 @@ OTHER_REFUSALS: list[tuple[errors.Refused, int]] = [
 ]
 
 
-def answered(body: bytes) -> list[dict[str, Any]]:
-    """Return the results of a call when all that is sound can be stored."""
+def response_to(body: bytes) -> list[dict[str, Any]]:
+    """Return the results of a request whose valid items are all stored."""
     items = bulk_consents.parse_batch(body)
     outcomes = all_stored(bulk_consents.read_batch(items, NOW))
     results: list[dict[str, Any]] = json.loads(bulk_consents.render_batch(items, outcomes).body)[
@@ -75,10 +75,10 @@ def codes(results: list[dict[str, Any]]) -> list[int]:
     "body",
     [b"", b"&", b"=", b"a=b", b"items=%7B%7D", b"Item=%7B%7D", b"{}", b"\xff\x00", b"Items[="],
 )
-def test_a_body_without_items_is_refused_in_the_vendors_words(body: bytes) -> None:
-    with pytest.raises(errors.Invalid) as refused:
+def test_a_body_without_items_has_the_error_of_the_vendor(body: bytes) -> None:
+    with pytest.raises(errors.Invalid) as error:
         bulk_consents.parse_batch(body)
-    assert refused.value.details == {"Items": "Missing required parameter Items in the post body"}
+    assert error.value.details == {"Items": "Missing required parameter Items in the post body"}
 
 
 def test_a_call_holds_up_to_1000_items() -> None:
@@ -96,11 +96,11 @@ def test_a_call_holds_up_to_1000_items() -> None:
     ],
     ids=["repeated", "an array", "arrays", "indexed", "indexed objects"],
 )
-def test_over_1000_items_are_refused_with_both_numbers(body: bytes) -> None:
-    with pytest.raises(errors.Invalid) as refused:
+def test_over_1000_items_are_rejected_with_both_numbers(body: bytes) -> None:
+    with pytest.raises(errors.Invalid) as error:
         bulk_consents.parse_batch(body)
-    assert "1000" in refused.value.details["Items"]
-    assert "1001" in refused.value.details["Items"]
+    assert "1000" in error.value.details["Items"]
+    assert "1001" in error.value.details["Items"]
 
 
 # --- repeated correlation ids ---
@@ -117,12 +117,12 @@ def read(*items: Any) -> list[list[str]]:
 @pytest.mark.parametrize(
     "repeat", ["ad388b5a46b33b874b0d41f7226db2ef", "AD388B5A46B33B874B0D41F7226DB2EF"]
 )
-def test_a_repeated_correlation_id_is_invalid_on_every_later_item(repeat: str) -> None:
+def test_a_repeated_correlation_id_is_invalid_on_later_items(repeat: str) -> None:
     later = with_field(ITEM, "correlation_id", repeat)
     assert read(ITEM, later, later) == [[], *[["INVALID_CORRELATION_ID"]] * 2]
 
 
-def test_a_repeated_correlation_id_is_told_before_the_other_faults() -> None:
+def test_a_repeated_correlation_id_is_the_first_fault() -> None:
     later = with_field(BAD_ITEM, "correlation_id", ITEM["correlation_id"])
     assert read(ITEM, later)[1] == [
         "INVALID_CORRELATION_ID",
@@ -131,7 +131,7 @@ def test_a_repeated_correlation_id_is_told_before_the_other_faults() -> None:
     ]
 
 
-def test_a_correlation_id_of_a_refused_item_is_used_up() -> None:
+def test_a_correlation_id_of_a_rejected_item_is_used_up() -> None:
     assert read(with_field(ITEM, "source", "x"), ITEM)[1] == ["INVALID_CORRELATION_ID"]
 
 
@@ -139,24 +139,24 @@ def test_a_correlation_id_may_be_used_again_in_another_call() -> None:
     assert read(ITEM) == read(ITEM) == [[]]
 
 
-def test_items_that_differ_only_in_their_correlation_ids_are_all_accepted() -> None:
+def test_items_with_other_correlation_ids_are_all_accepted() -> None:
     assert read(*numbered(3)) == [[], [], []]
 
 
 @pytest.mark.parametrize("value", [None, "", "x", 1, [], values.HALF_A_PAIR], ids=shown)
-def test_an_invalid_correlation_id_is_told_once_an_item(value: Any) -> None:
+def test_an_invalid_correlation_id_is_one_fault_per_item(value: Any) -> None:
     item = with_field(ITEM, "correlation_id", value)
     assert read(item, item) == [["INVALID_CORRELATION_ID"]] * 2
 
 
-# --- from outcomes to an answer ---
+# --- from outcomes to a response ---
 
 
-def test_the_published_example_is_answered_byte_for_byte() -> None:
+def test_the_published_example_has_its_response_byte_for_byte() -> None:
     items = bulk_consents.parse_batch(form_body([ITEM, BAD_ITEM]))
     outcomes = all_stored(bulk_consents.read_batch(items, NOW))
-    answer = bulk_consents.render_batch(items, outcomes)
-    assert (answer.status, answer.body) == (201, PUBLISHED_ANSWER)
+    response = bulk_consents.render_batch(items, outcomes)
+    assert (response.status, response.body) == (201, PUBLISHED_RESPONSE)
 
 
 def test_a_call_of_bad_items_is_still_a_201() -> None:
@@ -168,27 +168,27 @@ def test_a_call_of_bad_items_is_still_a_201() -> None:
 @pytest.mark.parametrize(
     "text", ["not json", "", "null", "NaN", "1", "true", '""', "[[]]", "{", "%zz", "%ff%fe", "%00"]
 )
-def test_what_is_no_object_is_still_one_item_of_the_answer(text: str) -> None:
-    assert answered(f"Items={text}".encode()) == [
+def test_a_value_that_is_not_an_object_is_one_rejected_item(text: str) -> None:
+    assert response_to(f"Items={text}".encode()) == [
         {"correlation_id": None, "error_code": 30646, "error_messages": ALL_MISSING}
     ]
 
 
 def test_bad_items_keep_their_places_among_the_good_ones() -> None:
     first, second, third = numbered(3)
-    results = answered(form_body([None, first, 1, second, "x", {}, third]))
+    results = response_to(form_body([None, first, 1, second, "x", {}, third]))
     assert codes(results) == [30646, 0, 30646, 0, 30646, 30646, 0]
 
 
 def test_one_object_from_the_python_library_is_an_item_a_field() -> None:
     names = "&".join(f"Items={name}" for name in ITEM)
-    assert codes(answered(names.encode())) == [30646] * 6
+    assert codes(response_to(names.encode())) == [30646] * 6
 
 
-def test_an_item_that_could_not_be_stored_says_so() -> None:
+def test_an_item_that_is_not_stored_has_an_error() -> None:
     stored: list[Outcome] = [Stored.UNAVAILABLE]
-    answer = bulk_consents.render_batch([ITEM], stored)
-    assert json.loads(answer.body)["items"] == [
+    response = bulk_consents.render_batch([ITEM], stored)
+    assert json.loads(response.body)["items"] == [
         {
             "correlation_id": ITEM["correlation_id"],
             "error_code": 30646,
@@ -198,9 +198,9 @@ def test_an_item_that_could_not_be_stored_says_so() -> None:
 
 
 @pytest.mark.parametrize("value", ["AD388B5A46B33B874B0D41F7226DB2EF", "my-own-id", ""])
-def test_a_short_correlation_id_comes_back_as_it_was_sent(value: str) -> None:
+def test_a_short_correlation_id_is_returned_as_sent(value: str) -> None:
     assert (
-        answered(form_body([with_field(ITEM, "correlation_id", value)]))[0]["correlation_id"]
+        response_to(form_body([with_field(ITEM, "correlation_id", value)]))[0]["correlation_id"]
         == value
     )
 
@@ -208,62 +208,62 @@ def test_a_short_correlation_id_comes_back_as_it_was_sent(value: str) -> None:
 @pytest.mark.parametrize(
     "value", [None, 1, 10**400, True, [], {}, values.HALF_A_PAIR, "x" * 10_000], ids=shown
 )
-def test_a_correlation_id_that_is_no_short_text_comes_back_as_null(value: Any) -> None:
-    result = answered(form_body([with_field(ITEM, "correlation_id", value)]))[0]
+def test_any_other_correlation_id_is_returned_as_null(value: Any) -> None:
+    result = response_to(form_body([with_field(ITEM, "correlation_id", value)]))[0]
     assert result["correlation_id"] is None
 
 
-def test_a_missing_correlation_id_comes_back_as_null() -> None:
-    result = answered(form_body([without_field(ITEM, "correlation_id")]))[0]
+def test_a_missing_correlation_id_is_returned_as_null() -> None:
+    result = response_to(form_body([without_field(ITEM, "correlation_id")]))[0]
     assert result["correlation_id"] is None
 
 
-def test_an_answer_to_other_items_than_those_sent_is_a_bug() -> None:
+def test_a_response_to_other_items_than_those_sent_is_a_bug() -> None:
     with pytest.raises(ValueError, match="zip"):
         bulk_consents.render_batch([ITEM, ITEM], [Stored.ACCEPTED])
 
 
-# --- refusals ---
+# --- errors ---
 
 
-@pytest.mark.parametrize(("refused", "status", "code", "message"), REFUSALS)
-def test_a_published_refusal_is_answered_byte_for_byte(
-    refused: errors.Refused, status: int, code: int, message: str
+@pytest.mark.parametrize(("error", "status", "code", "message"), ERRORS)
+def test_a_published_error_has_its_response_byte_for_byte(
+    error: errors.RequestError, status: int, code: int, message: str
 ) -> None:
-    answer = bulk_consents.render_refusal(refused, "")
-    assert answer.status == status
-    assert answer.body.decode() == (
+    response = bulk_consents.render_error(error, "")
+    assert response.status == status
+    assert response.body.decode() == (
         f'{{"code":{code},"message":"{message}",'
         f'"more_info":"https://www.twilio.com/docs/errors/{code}","status":{status}}}'
     )
 
 
 def test_an_unknown_resource_is_a_20404() -> None:
-    told = json.loads(bulk_consents.render_refusal(errors.NotFound(), "").body)
-    assert (told["status"], told["code"]) == (404, 20404)
+    rendered = json.loads(bulk_consents.render_error(errors.NotFound(), "").body)
+    assert (rendered["status"], rendered["code"]) == (404, 20404)
 
 
 def test_a_body_too_large_is_a_20001_with_the_limit() -> None:
-    told = json.loads(bulk_consents.render_refusal(errors.BodyTooLarge(8388608), "").body)
-    assert (told["status"], told["code"]) == (413, 20001)
-    assert "8388608" in told["message"]
+    rendered = json.loads(bulk_consents.render_error(errors.BodyTooLarge(8388608), "").body)
+    assert (rendered["status"], rendered["code"]) == (413, 20001)
+    assert "8388608" in rendered["message"]
 
 
 @pytest.mark.parametrize(
-    ("refused", "status"),
+    ("error", "status"),
     [
-        *((refused, status) for refused, status, *_ in REFUSALS),
-        *OTHER_REFUSALS,
+        *((error, status) for error, status, *_ in ERRORS),
+        *OTHER_ERRORS,
     ],
 )
-def test_a_refusal_has_the_four_members_of_the_vendor_and_no_other(
-    refused: errors.Refused, status: int
+def test_an_error_has_the_four_members_of_the_vendor(
+    error: errors.RequestError, status: int
 ) -> None:
-    answer = bulk_consents.render_refusal(refused, "01JTBQH2FZ8K1RXC0WJ4Z9P3VM")
-    told = json.loads(answer.body)
-    assert list(told) == ["code", "message", "more_info", "status"]
-    assert answer.status == told["status"] == status
-    assert told["more_info"] == f"https://www.twilio.com/docs/errors/{told['code']}"
+    response = bulk_consents.render_error(error, "01JTBQH2FZ8K1RXC0WJ4Z9P3VM")
+    rendered = json.loads(response.body)
+    assert list(rendered) == ["code", "message", "more_info", "status"]
+    assert response.status == rendered["status"] == status
+    assert rendered["more_info"] == f"https://www.twilio.com/docs/errors/{rendered['code']}"
 
 
 # --- CORS ---
@@ -328,5 +328,5 @@ def test_a_sid_and_its_token_are_the_secret(scheme: str, sid: str) -> None:
     ],
     ids=shown,
 )
-def test_a_malformed_header_or_another_scheme_is_no_secret(header: str) -> None:
+def test_a_malformed_header_or_another_scheme_has_no_secret(header: str) -> None:
     assert bulk_consents.secret(header) == ""

@@ -1,12 +1,11 @@
-"""The rule and the token of each field of an item on the bulk-consents wire."""
+"""The rule and the token of each field of an item."""
 
 from typing import Any
 
 import pytest
 from consents.domain.record import Status, Wire, timestamp
 
-from tests.unit import values
-from tests.unit.examples import (
+from tests.factories import (
     BAD_ITEM,
     ITEM,
     bulk_record,
@@ -15,6 +14,7 @@ from tests.unit.examples import (
     with_field,
     without_field,
 )
+from tests.unit import values
 
 TOKENS = {
     "correlation_id": "INVALID_CORRELATION_ID",
@@ -56,7 +56,7 @@ def test_32_hex_digits_are_a_correlation_id(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", values.BAD_CORRELATION_IDS, ids=shown)
-def test_all_but_32_hex_digits_is_no_correlation_id(value: str) -> None:
+def test_a_correlation_id_must_be_32_hex_digits(value: str) -> None:
     assert tokens_with("correlation_id", value) == ["INVALID_CORRELATION_ID"]
 
 
@@ -66,7 +66,7 @@ def test_a_service_a_number_and_a_short_code_are_senders(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", values.BAD_SENDERS, ids=shown)
-def test_another_text_is_no_sender(value: str) -> None:
+def test_any_other_text_is_rejected_as_a_sender(value: str) -> None:
     assert tokens_with("sender_id", value) == ["INVALID_SENDER_ID"]
 
 
@@ -76,7 +76,7 @@ def test_a_possible_e164_number_is_a_contact(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", values.BAD_NUMBERS, ids=shown)
-def test_an_impossible_number_is_no_contact(value: str) -> None:
+def test_an_impossible_number_is_rejected_as_a_contact(value: str) -> None:
     assert tokens_with("contact_id", value) == ["INVALID_CONTACT_ID"]
 
 
@@ -100,7 +100,7 @@ def test_each_status_is_recorded(status: str) -> None:
     ],
     ids=shown,
 )
-def test_another_status_is_refused(status: str) -> None:
+def test_another_status_is_rejected(status: str) -> None:
     assert tokens_with("status", status) == ["INVALID_STATUS"]
 
 
@@ -116,7 +116,7 @@ def test_each_source_is_kept_as_evidence(source: str) -> None:
     ["Website", "WEBSITE", "web", "other", "opt-in", "opt_in_message", "website ", "website\n"],
     ids=shown,
 )
-def test_another_source_is_refused(source: str) -> None:
+def test_another_source_is_rejected(source: str) -> None:
     assert tokens_with("source", source) == ["INVALID_SOURCE"]
 
 
@@ -151,12 +151,12 @@ def test_an_iso_8601_date_and_time_with_a_zone_names_an_instant(value: str, inst
     ],
     ids=shown,
 )
-def test_a_date_without_time_or_zone_or_off_the_calendar_is_refused(value: str) -> None:
+def test_a_date_needs_time_and_zone_and_must_be_on_the_calendar(value: str) -> None:
     assert tokens_with("date_of_consent", value) == ["INVALID_DATE_OF_CONSENT"]
 
 
 @pytest.mark.parametrize("value", [*values.FUTURE_DATES, "20260501T120501Z"])
-def test_a_date_over_five_minutes_ahead_is_refused(value: str) -> None:
+def test_a_date_over_five_minutes_ahead_is_rejected(value: str) -> None:
     assert tokens_with("date_of_consent", value) == ["INVALID_DATE_OF_CONSENT"]
 
 
@@ -169,7 +169,7 @@ def test_a_date_over_five_minutes_ahead_is_refused(value: str) -> None:
     ],
     ids=["absent", "null", "empty"],
 )
-def test_an_absent_null_or_empty_date_is_no_date(item: dict[str, Any]) -> None:
+def test_an_absent_null_or_empty_date_is_absent(item: dict[str, Any]) -> None:
     record = bulk_record(item)
     assert record.dated_at is None
     assert record.evidence == {"source": "website"}
@@ -178,7 +178,7 @@ def test_an_absent_null_or_empty_date_is_no_date(item: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "item", [None, True, 1, 1.5, float("inf"), "", "x", values.HALF_A_PAIR, [], [ITEM]], ids=shown
 )
-def test_an_item_that_is_no_object_lacks_every_field(item: Any) -> None:
+def test_an_item_that_is_not_an_object_lacks_every_field(item: Any) -> None:
     assert bulk_tokens(item) == [TOKENS[field] for field in REQUIRED]
 
 
@@ -186,11 +186,11 @@ def test_an_empty_item_lacks_every_field_but_the_date() -> None:
     assert bulk_tokens({}) == [TOKENS[field] for field in REQUIRED]
 
 
-def test_all_tokens_are_told_in_their_order_whatever_the_order_sent() -> None:
+def test_all_tokens_are_listed_in_their_order() -> None:
     assert bulk_tokens(dict.fromkeys(reversed(TOKENS), 1)) == list(TOKENS.values())
 
 
-def test_missing_and_wrong_fields_are_told_together() -> None:
+def test_missing_and_wrong_fields_are_listed_together() -> None:
     assert bulk_tokens(without_field(BAD_ITEM, "status")) == [
         "INVALID_CONTACT_ID",
         "INVALID_STATUS",
@@ -206,7 +206,7 @@ def test_an_unknown_field_is_ignored(name: str, value: Any) -> None:
     assert bulk_record(ITEM | {name: value}) == bulk_record(ITEM)
 
 
-def test_an_item_says_who_may_message_whom_and_keeps_its_date_as_sent() -> None:
+def test_an_item_keeps_its_date_as_sent() -> None:
     record = bulk_record(with_field(ITEM, "date_of_consent", "2025-02-28t12:05:27+02:00"))
     assert (record.wire, record.sender) == (Wire.BULK_CONSENTS, ITEM["sender_id"])
     assert (record.contact, record.status) == ("+19999999999", Status.OPT_OUT)

@@ -1,16 +1,16 @@
-"""Capturing records: what became of each, in the order of the input."""
+"""Capturing records: the outcome of each, in the order of the input."""
 
 from collections.abc import Callable, Sequence
 
 import pytest
-from consents.capture import capture
+from consents.capture.capture import capture
 from consents.domain.errors import Unavailable
 from consents.domain.outcome import Fault, Outcome, Rejected, Stored
 from consents.domain.record import ConsentRecord, Receipt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.examples import CHECKBOX, NOW, attested_record, with_field
+from tests.factories import CHECKBOX, NOW, attested_record, with_field
 
 RECEIPT = Receipt(NOW, "01JTBQH2FZ8K1RXC0WJ4Z9P3VM")
 BAD = Rejected("VALIDATION_FAILED", (Fault("contact_number", "must be E.164"),))
@@ -28,7 +28,7 @@ class DictLedger:
 
     def append(
         self,
-        organization_id: str,
+        org_id: str,
         records: Sequence[ConsentRecord],
         receipt: Receipt,
         time_left: Callable[[], float],
@@ -38,7 +38,7 @@ class DictLedger:
         stored = [record.contact not in self._out_of_reach for record in records]
         for record, is_stored in zip(records, stored, strict=True):
             if is_stored:
-                self.held.setdefault((organization_id, record.digest()), receipt)
+                self.held.setdefault((org_id, record.digest()), receipt)
         return stored
 
 
@@ -56,7 +56,7 @@ def captured(
     return capture(records, "org-1", ledger, receipt=receipt, time_left=lambda: 2.5)
 
 
-def test_each_record_has_its_outcome_at_its_own_place() -> None:
+def test_each_record_has_its_outcome_in_its_place() -> None:
     ledger = DictLedger(out_of_reach=[number(2), number(4)])
     outcomes = captured([BAD, good(1), good(2), BAD, good(3), good(4), BAD], ledger)
     assert outcomes == [BAD, ACCEPTED, UNAVAILABLE, BAD, ACCEPTED, UNAVAILABLE, BAD]
@@ -68,37 +68,37 @@ def test_only_records_without_faults_reach_the_ledger() -> None:
     assert ledger.held == {("org-1", good(index).digest()): RECEIPT for index in (1, 2)}
 
 
-def test_all_records_are_stored_in_one_call_that_knows_the_time_left() -> None:
+def test_all_records_are_stored_in_one_call_with_the_time_left() -> None:
     ledger = DictLedger()
     captured([good(index) for index in range(1000)], ledger)
     assert (ledger.calls, ledger.seconds_left) == (1, 2.5)
 
 
-def test_the_same_record_twice_in_a_call_is_accepted_twice_and_held_once() -> None:
+def test_a_record_sent_twice_is_accepted_twice_and_stored_once() -> None:
     ledger = DictLedger()
     assert captured([good(), good()], ledger) == [ACCEPTED, ACCEPTED]
     assert len(ledger.held) == 1
 
 
-def test_a_repeated_call_is_accepted_and_the_first_receipt_stands() -> None:
+def test_a_repeated_request_keeps_the_first_receipt() -> None:
     ledger = DictLedger()
     captured([good()], ledger)
     assert captured([good()], ledger, Receipt(NOW, "second")) == [ACCEPTED]
     assert list(ledger.held.values()) == [RECEIPT]
 
 
-def test_nothing_stored_of_what_could_be_is_unavailable() -> None:
+def test_a_request_of_which_nothing_is_stored_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         captured([good()], DictLedger(out_of_reach=[number(3333)]))
 
 
-def test_nothing_stored_is_unavailable_whatever_was_rejected_beside() -> None:
+def test_rejected_records_do_not_hide_that_nothing_is_stored() -> None:
     ledger = DictLedger(out_of_reach=[number(1), number(2)])
     with pytest.raises(Unavailable):
         captured([BAD, good(1), BAD, good(2)], ledger)
 
 
-def test_one_record_stored_is_enough_to_answer() -> None:
+def test_one_stored_record_is_enough_for_a_response() -> None:
     ledger = DictLedger(out_of_reach=[number(1), number(2)])
     outcomes = captured([good(1), good(2), good(3)], ledger)
     assert outcomes == [UNAVAILABLE, UNAVAILABLE, ACCEPTED]
@@ -111,7 +111,7 @@ def test_with_nothing_to_store_the_ledger_is_not_called(records: list[Rejected])
     assert ledger.calls == 0
 
 
-def test_a_client_is_told_when_to_repeat_an_unavailable_call() -> None:
+def test_an_unavailable_request_has_retry_after() -> None:
     assert Unavailable().retry_after >= 1
 
 

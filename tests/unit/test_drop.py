@@ -1,12 +1,12 @@
-"""What the key of an object says of a drop."""
+"""The drop that the key of an object names, and the keys of its import."""
 
 import pytest
-from consents.domain.drop import Drop, drop_of
 from consents.domain.record import Wire
+from consents.imports.drop import Drop, parse_key
 
 
 def drop(key: str, bucket: str = "drops", version: str = "v1") -> Drop:
-    found = drop_of(bucket, key, version)
+    found = parse_key(bucket, key, version)
     assert found is not None
     return found
 
@@ -30,7 +30,7 @@ def test_a_key_names_organization_wire_and_form(
 @pytest.mark.parametrize(
     "name", ["a b+c.csv", "2026/05/01.csv", "\u00fcber \U0001f600.csv", "two\nlines.csv", "a.b.csv"]
 )
-def test_a_file_may_have_any_name_and_lie_in_folders(name: str) -> None:
+def test_a_file_may_have_any_name_in_any_folder(name: str) -> None:
     assert drop(f"drops/org_1/attested/{name}").key == f"drops/org_1/attested/{name}"
 
 
@@ -54,11 +54,11 @@ def test_a_file_may_have_any_name_and_lie_in_folders(name: str) -> None:
         "",
     ],
 )
-def test_any_other_key_is_no_drop(key: str) -> None:
-    assert drop_of("drops", key, "v1") is None
+def test_any_other_key_is_not_a_drop(key: str) -> None:
+    assert parse_key("drops", key, "v1") is None
 
 
-def test_an_import_is_named_by_bucket_key_and_version_and_nothing_else() -> None:
+def test_an_import_id_is_a_hash_of_bucket_key_and_version() -> None:
     key = "drops/org_1/attested/may.csv"
 
     assert drop(key).import_id == drop(key).import_id
@@ -72,17 +72,17 @@ UPLOADS = [("csv", "v1"), ("csv", "v2"), ("CSV", "v1"), ("CSV", "v2")]
 
 def test_keys_that_differ_in_case_are_two_imports() -> None:
     name = "drops/org_1/attested/uploads/01JTBQH2FZ8K1RXC0WJ4Z9P3VM"
-    told = [drop(f"{name}.{ending}", version=version) for ending, version in UPLOADS]
+    drops = [drop(f"{name}.{ending}", version=version) for ending, version in UPLOADS]
 
-    assert [one.import_id == told[0].import_id for one in told] == [True, True, False, False]
-    assert told[2].import_id != told[3].import_id
+    assert [one.import_id == drops[0].import_id for one in drops] == [True, True, False, False]
+    assert drops[2].import_id != drops[3].import_id
 
 
-def test_what_an_import_keeps_lies_outside_the_drops_and_sorts_by_part() -> None:
+def test_objects_of_an_import_are_no_drops_and_sort_by_part() -> None:
     found = drop("drops/org_1/attested/may.csv")
 
     assert found.report_key("summary.json") == f"reports/org_1/{found.import_id}/summary.json"
     keys = [found.rejected_key(part) for part in (1, 2, 10, 100)]
     assert keys == sorted(keys)
     kept = [found.part_key(1), *keys, found.report_key("summary.json")]
-    assert not any(drop_of("drops", key, "v1") for key in kept)
+    assert not any(parse_key("drops", key, "v1") for key in kept)

@@ -6,11 +6,12 @@ from unittest.mock import Mock
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
 import pytest
-from consents.wires import form, json_text
+from consents.capture import form
+from consents.http import json_text
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.unit.examples import BAD_ITEM, ITEM, shown
+from tests.factories import BAD_ITEM, ITEM, shown
 
 ITEMS = [ITEM, BAD_ITEM]
 MOST = 10
@@ -74,13 +75,13 @@ def test_a_null_date_in_an_object_by_index_is_an_empty_text() -> None:
     assert form.items(b"Items[0][date_of_consent]=", MOST) == [{"date_of_consent": ""}]
 
 
-def test_text_beyond_ascii_comes_through_raw_or_escaped() -> None:
+def test_text_beyond_ascii_is_read_raw_or_escaped() -> None:
     raw = 'Items={"a":"Z\u00fcrich \U0001f600"}'
     assert form.items(raw.encode(), MOST) == [{"a": "Z\u00fcrich \U0001f600"}]
     assert form.items(quote(raw, safe="=").encode(), MOST) == [{"a": "Z\u00fcrich \U0001f600"}]
 
 
-def test_an_ampersand_and_a_plus_inside_an_item_come_through_escaped() -> None:
+def test_escaped_signs_inside_an_item_are_read() -> None:
     assert form.items(fields(("Items", '{"a": "&+=%;"}')), MOST) == [{"a": "&+=%;"}]
 
 
@@ -152,12 +153,12 @@ def test_invalid_utf_8_spoils_only_its_own_item() -> None:
 @example(b"Items=100%&x=%4")
 @example(b"Items=%\n41")
 @example(b"Items=%C3%28&%49tems=%zz")
-def test_any_body_is_taken_apart_as_the_standard_library_does(body: bytes) -> None:
+def test_any_body_is_parsed_as_the_standard_library_does(body: bytes) -> None:
     expected = parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
     assert list(form.pairs(body)) == expected
 
 
-def test_of_too_many_items_the_texts_in_arrays_are_not_read() -> None:
+def test_texts_in_arrays_of_too_many_items_are_not_read() -> None:
     with pytest.MonkeyPatch.context() as patch:
         parse = Mock(side_effect=json.loads)
         patch.setattr(json_text, "parse", parse)

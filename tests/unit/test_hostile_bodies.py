@@ -1,4 +1,4 @@
-"""No body whatever is more than a refusal: on either wire, each is answered in valid JSON."""
+"""Hostile bodies: each API responds to any body in valid JSON."""
 
 import json
 from collections.abc import Callable
@@ -6,20 +6,21 @@ from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
 import pytest
-from consents.domain.errors import Refused
-from consents.wires import attested, bulk_consents
-from consents.wires.answer import Answer
+from consents.capture import attested, bulk_consents
+from consents.domain.errors import RequestError
+from consents.http import json_api
+from consents.http.response import Response
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.unit.examples import (
+from tests.factories import (
     CHECKBOX,
     ITEM,
     NOW,
-    READING,
+    READ_CONTEXT,
     all_stored,
     form_body,
-    verbal,
+    verbal_json,
 )
 
 # Half surrogate pairs among them: `json.dumps` writes them as clients send them, escaped.
@@ -46,7 +47,7 @@ def spoiled(good: dict[str, Any]) -> st.SearchStrategy[Any]:
     )
 
 
-EVIDENCE = spoiled(CHECKBOX["evidence"]) | spoiled(verbal()["evidence"])
+EVIDENCE = spoiled(CHECKBOX["evidence"]) | spoiled(verbal_json()["evidence"])
 RECORDS = st.one_of(
     st.builds(
         lambda record, evidence: record | {"evidence": evidence}, spoiled(CHECKBOX), EVIDENCE
@@ -70,70 +71,70 @@ def mutated(draw: st.DrawFn, body: bytes) -> bytes:
     return body[:start] + draw(st.binary(max_size=8)) + body[end:]
 
 
-def refuse(constant: str) -> NoReturn:
+def reject(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-def told(answer: Answer) -> Any:
-    """Return what an answer says, read as strictly as any client would."""
-    return json.loads(answer.body.decode("utf-8"), parse_constant=refuse)
+def parsed(response: Response) -> Any:
+    """Return the JSON of a response, read as strictly as any client would."""
+    return json.loads(response.body.decode("utf-8"), parse_constant=reject)
 
 
-# --- the attested wire ---
+# --- the Attested Consent API ---
 
-GOOD_BATCH = as_json({"records": [CHECKBOX, verbal()]})
+GOOD_BATCH = as_json({"records": [CHECKBOX, verbal_json()]})
 
 
-def answer_batch(body: bytes) -> Answer:
+def batch_response(body: bytes) -> Response:
     try:
         records = attested.parse_batch(body, None)
         attested.phone_number_ids(records)
-        return attested.render_batch(all_stored(attested.read(r, READING) for r in records))
-    except Refused as refused:
-        return attested.render_refusal(refused, "id")
+        return attested.render_batch(all_stored(attested.read(r, READ_CONTEXT) for r in records))
+    except RequestError as error:
+        return json_api.render_error(error, "id")
 
 
-def answer_single(body: bytes) -> Answer:
+def single_response(body: bytes) -> Response:
     try:
-        sent = attested.parse_single(body, None)
+        sent = json_api.parse_object(body, None)
         attested.phone_number_ids([sent])
-        record = attested.read_single(sent, READING)
+        record = attested.read_single(sent, READ_CONTEXT)
         return attested.render_single("id", record, already_opted_in=False)
-    except Refused as refused:
-        return attested.render_refusal(refused, "id")
+    except RequestError as error:
+        return json_api.render_error(error, "id")
 
 
 @given(st.binary(max_size=60) | JSON.map(as_json) | mutated(GOOD_BATCH))
 @example(b'{"records":' + b"[" * 1020 + b"1" + b"]" * 1020 + b"}")
 @example(b'{"records":' + b"[" * 5000 + b"1" + b"]" * 5000 + b"}")
 @example(b'{"records":[' + b'{"evidence":' * 5000 + b"1" + b"}" * 5000 + b"]}")
-def test_any_batch_body_is_answered_in_json(body: bytes) -> None:
-    answer = answer_batch(body)
-    assert answer.status in {200, 400, 422}
-    assert isinstance(told(answer), dict)
+def test_any_batch_body_has_a_json_response(body: bytes) -> None:
+    response = batch_response(body)
+    assert response.status in {200, 400, 422}
+    assert isinstance(parsed(response), dict)
 
 
 @given(st.binary(max_size=60) | JSON.map(as_json) | mutated(as_json(CHECKBOX)))
-def test_any_single_body_is_answered_in_json(body: bytes) -> None:
-    answer = answer_single(body)
-    assert answer.status in {201, 400, 404, 422}
-    assert isinstance(told(answer), dict)
+def test_any_single_body_has_a_json_response(body: bytes) -> None:
+    response = single_response(body)
+    assert response.status in {201, 400, 404, 422}
+    assert isinstance(parsed(response), dict)
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=5))
-def test_every_record_of_a_batch_is_accepted_or_rejected_in_order(records: list[Any]) -> None:
-    answer = told(answer_batch(as_json({"records": records})))
-    indexes = [rejected["index"] for rejected in answer["rejected"]]
-    assert answer["accepted"] + len(indexes) == len(records)
+def test_each_record_of_a_batch_is_accepted_or_rejected(records: list[Any]) -> None:
+    response = parsed(batch_response(as_json({"records": records})))
+    indexes = [rejected["index"] for rejected in response["rejected"]]
+    assert response["accepted"] + len(indexes) == len(records)
     assert indexes == sorted(set(indexes) & set(range(len(records))))
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=3))
-def test_every_reason_is_known_words_under_known_fields_and_short(records: list[Any]) -> None:
+def test_every_reason_has_known_words_and_fields_and_is_short(records: list[Any]) -> None:
     words = {*attested.MESSAGES.values(), "is required", "must be an object", "not found"}
     words.add("must not be in the future")
     fields = {*attested.MESSAGES, "evidence"}
-    for rejected in told(answer_batch(as_json({"records": records})))["rejected"]:
+    for rejected in parsed(batch_response(as_json({"records": records})))["rejected"]:
         for fault in rejected["reason"].split("; "):
             field, _, message = fault.rpartition(": ")
             assert message in words
@@ -141,18 +142,18 @@ def test_every_reason_is_known_words_under_known_fields_and_short(records: list[
         assert len(rejected["reason"]) < 600
 
 
-# --- the bulk-consents wire ---
+# --- the Bulk Consents API ---
 
 GOOD_FORM = form_body([ITEM, ITEM])
 TOKENS = list(bulk_consents.TOKENS.values())
 
 
-def answer_form(body: bytes) -> Answer:
+def form_response(body: bytes) -> Response:
     try:
         items = bulk_consents.parse_batch(body)
         return bulk_consents.render_batch(items, all_stored(bulk_consents.read_batch(items, NOW)))
-    except Refused as refused:
-        return bulk_consents.render_refusal(refused, "id")
+    except RequestError as error:
+        return bulk_consents.render_error(error, "id")
 
 
 NAMES = st.sampled_from(
@@ -183,17 +184,17 @@ def escaped(pairs: list[tuple[str, str]]) -> bytes:
 @example(b"Items=" + b"[" * 5000 + b"1" + b"]" * 5000)
 @example(b"Items=" + b'{"a":' * 5000 + b"1" + b"}" * 5000)
 @example(b'Items={"correlation_id":' + b"[" * 5000 + b"1" + b"]" * 5000 + b"}")
-def test_any_form_body_is_answered_in_json(body: bytes) -> None:
-    answer = answer_form(body)
-    assert answer.status in {201, 400}
-    assert isinstance(told(answer), dict)
+def test_any_form_body_has_a_json_response(body: bytes) -> None:
+    response = form_response(body)
+    assert response.status in {201, 400}
+    assert isinstance(parsed(response), dict)
 
 
 @given(
     st.lists(ITEMS.filter(lambda item: not isinstance(item, list | str)), min_size=1, max_size=5)
 )
 def test_every_item_has_a_result_with_tokens_in_their_order(items: list[Any]) -> None:
-    results = told(answer_form(form_body(items)))["items"]
+    results = parsed(form_response(form_body(items)))["items"]
     assert len(results) == len(items)
     for result in results:
         named = [TOKENS.index(token) for token in result["error_messages"]]
@@ -242,7 +243,7 @@ ENCODINGS: dict[str, Callable[[list[Any]], bytes]] = {
 
 
 @given(st.sampled_from(list(ENCODINGS)), EXACT_ITEMS)
-def test_items_come_out_as_they_went_in(encoding: str, items: list[Any]) -> None:
+def test_items_are_read_as_they_were_sent(encoding: str, items: list[Any]) -> None:
     assert bulk_consents.parse_batch(ENCODINGS[encoding](items)) == items
 
 
@@ -255,9 +256,7 @@ FIELD_NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_character
     ),
     st.randoms(use_true_random=False),
 )
-def test_objects_by_index_come_out_as_they_went_in_whatever_their_order(
-    items: list[dict[str, str]], random: Any
-) -> None:
+def test_objects_by_index_are_read_in_any_order(items: list[dict[str, str]], random: Any) -> None:
     pairs = [
         (f"Items[{index}][{name}]", value)
         for index, item in enumerate(items)
@@ -275,10 +274,10 @@ HEADERS = st.builds(
 
 
 @pytest.mark.parametrize(
-    "secret", [attested.secret, bulk_consents.secret], ids=["attested", "bulk"]
+    "secret", [json_api.secret, bulk_consents.secret], ids=["attested", "bulk"]
 )
 @given(header=HEADERS | st.text() | st.text("QUMx=+/ \n:", max_size=20).map("Basic {}".format))
-def test_any_authorization_header_is_a_secret_or_none(
+def test_any_authorization_header_has_a_secret_or_an_empty_text(
     secret: Callable[[str], str], header: str
 ) -> None:
     assert secret(header).partition(":")[0] in {"", "basic", "bearer"}

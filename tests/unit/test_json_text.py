@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from consents.domain.errors import MalformedBody
-from consents.wires import json_text
+from consents.http import json_text
 
-from tests.unit.examples import shown
+from tests.factories import shown
 
 HALF = rb'"\ud800"'
 
@@ -55,11 +55,11 @@ INTEGERS = ["0", "10", "-1", f"{2**63}", f"{2**64 - 1}", f"{2**64}", f"-{2**63}"
 
 
 @pytest.mark.parametrize("number", [*INTEGERS, "1.0", "1e2", "9" * 300])
-def test_a_number_is_the_same_beside_half_a_surrogate_pair(number: str) -> None:
-    alone = json_text.parse(number)
-    beside = json_text.parse(f'["{chr(92)}ud800", {number}]')[1]
+def test_a_number_is_the_same_next_to_half_a_surrogate_pair(number: str) -> None:
+    by_itself = json_text.parse(number)
+    after_half = json_text.parse(f'["{chr(92)}ud800", {number}]')[1]
 
-    assert (type(beside), beside) == (type(alone), alone)
+    assert (type(after_half), after_half) == (type(by_itself), by_itself)
 
 
 NOT_JSON = [
@@ -100,13 +100,13 @@ NOT_JSON = [
 
 
 @pytest.mark.parametrize("text", NOT_JSON, ids=shown)
-def test_what_is_not_json_is_malformed(text: bytes) -> None:
+def test_text_that_is_not_json_is_malformed(text: bytes) -> None:
     with pytest.raises(MalformedBody):
         json_text.parse(text)
 
 
 @pytest.mark.parametrize("text", [t for t in NOT_JSON if t.strip()], ids=shown)
-def test_what_is_not_json_is_malformed_beside_half_a_surrogate_pair_as_well(text: bytes) -> None:
+def test_half_a_surrogate_pair_does_not_make_other_text_json(text: bytes) -> None:
     with pytest.raises(MalformedBody):
         json_text.parse(b"[" + HALF + b"," + text + b"]")
 

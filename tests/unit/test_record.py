@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from consents.capture import attested
 from consents.domain.record import (
     ConsentRecord,
     Status,
@@ -25,20 +26,19 @@ from consents.domain.record import (
     text_hash,
     timestamp,
 )
-from consents.wires import attested
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.examples import (
+from tests.factories import (
     CHECKBOX,
     ITEM,
     NOW,
     OWNED,
-    READING,
+    READ_CONTEXT,
     SENDER,
     attested_record,
     bulk_record,
-    verbal,
+    verbal_json,
     with_field,
     without_field,
 )
@@ -51,7 +51,7 @@ UNDATED = without_field(ITEM, "date_of_consent")
 
 PINNED = {
     "attested_record(CHECKBOX)": "4d0cb19fc679469646e36c907bd26e08",
-    "attested_record(verbal())": "b91f8297cd7fbfd640be1e6af41bd306",
+    "attested_record(verbal_json())": "b91f8297cd7fbfd640be1e6af41bd306",
     "bulk_record(ITEM)": "58075525ac8dc95a0e92fbdf305ec82e",
     "bulk_record(UNDATED)": "15805b2fe0a7e1ebe9993b9d21f947ee",
 }
@@ -59,7 +59,12 @@ PINNED = {
 
 
 def digests() -> list[str]:
-    records = [attested_record(), attested_record(verbal()), bulk_record(), bulk_record(UNDATED)]
+    records = [
+        attested_record(),
+        attested_record(verbal_json()),
+        bulk_record(),
+        bulk_record(UNDATED),
+    ]
     return [record.digest() for record in records]
 
 
@@ -100,7 +105,7 @@ def shuffled(value: Any, random: Random) -> Any:
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from([None, 1, 4, "\t\n "]))
-def test_the_digest_heeds_neither_key_order_nor_white_space(
+def test_the_digest_ignores_key_order_and_white_space(
     random: Random, indent: int | str | None
 ) -> None:
     sent = json.loads(json.dumps(shuffled(CHECKBOX, random), indent=indent))
@@ -126,7 +131,7 @@ def test_the_digest_heeds_neither_key_order_nor_white_space(
     ],
 )
 def test_every_field_of_an_attested_record_is_content(field: str, value: Any) -> None:
-    reading = replace(READING, senders={OWNED: SENDER, value: SENDER})
+    reading = replace(READ_CONTEXT, senders={OWNED: SENDER, value: SENDER})
     other = attested.read(with_field(CHECKBOX, field, value), reading)
     assert isinstance(other, ConsentRecord)
     assert other.digest() != attested_record(CHECKBOX).digest()
@@ -144,7 +149,7 @@ def test_every_field_of_an_attested_record_is_content(field: str, value: Any) ->
         ("date_of_consent", None),
     ],
 )
-def test_every_field_of_an_item_but_its_correlation_id_is_content(field: str, value: Any) -> None:
+def test_every_field_of_an_item_but_its_id_is_content(field: str, value: Any) -> None:
     assert bulk_record(with_field(ITEM, field, value)).digest() != bulk_record(ITEM).digest()
 
 
@@ -153,7 +158,7 @@ def test_the_wire_is_content() -> None:
     assert record._replace(wire=Wire.ATTESTED).digest() != record.digest()
 
 
-def test_a_sender_registered_anew_under_another_number_is_content() -> None:
+def test_another_number_of_a_sender_is_content() -> None:
     record = attested_record()
     assert record._replace(sender="+15550002222").digest() != record.digest()
 
@@ -161,12 +166,12 @@ def test_a_sender_registered_anew_under_another_number_is_content() -> None:
 OTHER_ID = "0" * 32
 
 
-def test_a_correlation_id_is_no_content_of_a_dated_record() -> None:
+def test_a_correlation_id_of_a_dated_record_is_not_content() -> None:
     other = bulk_record(with_field(ITEM, "correlation_id", OTHER_ID))
     assert other.digest() == bulk_record(ITEM).digest()
 
 
-def test_a_correlation_id_is_content_of_an_undated_record() -> None:
+def test_a_correlation_id_of_an_undated_record_is_content() -> None:
     other = bulk_record(with_field(UNDATED, "correlation_id", OTHER_ID))
     assert other.digest() != bulk_record(UNDATED).digest()
 
@@ -191,7 +196,9 @@ RECORDS = st.builds(
 
 
 @given(RECORDS, st.randoms(use_true_random=False))
-def test_the_digest_heeds_no_order_of_the_evidence(record: ConsentRecord, random: Random) -> None:
+def test_the_digest_ignores_the_order_of_the_evidence(
+    record: ConsentRecord, random: Random
+) -> None:
     assert record._replace(evidence=shuffled(record.evidence, random)).digest() == record.digest()
 
 
@@ -208,7 +215,7 @@ SPLIT_OTHERWISE = st.tuples(
 
 
 @given(st.tuples(RECORDS, RECORDS) | SPLIT_OTHERWISE)
-def test_two_records_share_a_digest_only_if_they_share_their_content(
+def test_records_share_a_digest_only_if_they_share_content(
     pair: tuple[ConsentRecord, ConsentRecord],
 ) -> None:
     first, second = pair
@@ -236,7 +243,7 @@ SECOND = timedelta(seconds=1)
         (datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_a_record_counts_from_its_date_but_never_later_than_the_receipt(
+def test_a_record_counts_from_its_date_or_its_receipt(
     dated_at: datetime | None, counts_from: datetime
 ) -> None:
     assert effective_at(dated_at, NOW) == counts_from
@@ -352,7 +359,7 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize(("counts", "records"), HISTORIES.values(), ids=HISTORIES)
-def test_the_record_that_counts_is_the_same_in_every_order_of_arrival(
+def test_the_order_of_arrival_does_not_change_what_counts(
     counts: str, records: list[StoredRecord]
 ) -> None:
     found = [current(order) for order in permutations(records)]
@@ -372,7 +379,7 @@ STORED = st.builds(stored, st.text("abc"), st.sampled_from(Status), st.none() | 
 
 
 @given(st.lists(STORED, max_size=6))
-def test_newest_first_keeps_every_record_and_never_steps_forward_in_time(
+def test_newest_first_keeps_every_record_in_order(
     records: list[StoredRecord],
 ) -> None:
     ordered = newest_first(records)
@@ -382,7 +389,7 @@ def test_newest_first_keeps_every_record_and_never_steps_forward_in_time(
 
 
 @given(st.lists(STORED, min_size=1, max_size=6), st.randoms(use_true_random=False))
-def test_the_state_that_counts_is_the_latest_and_an_opt_out_if_one_is_among_the_latest(
+def test_the_latest_record_counts_and_of_these_an_opt_out(
     records: list[StoredRecord], random: Random
 ) -> None:
     latest = max(record.effective_at for record in records)
@@ -392,7 +399,7 @@ def test_the_state_that_counts_is_the_latest_and_an_opt_out_if_one_is_among_the_
     assert (counts.effective_at, counts.status) == (latest, OPT_OUT if OPT_OUT in says else OPT_IN)
 
 
-def test_without_records_none_counts() -> None:
+def test_no_record_counts_where_there_are_none() -> None:
     assert current([]) is None
 
 

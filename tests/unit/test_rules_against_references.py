@@ -12,7 +12,7 @@ from consents.domain.record import timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.examples import (
+from tests.factories import (
     CHECKBOX,
     ITEM,
     NOW,
@@ -57,7 +57,7 @@ NUMBERS = st.builds(
 
 
 def is_possible(number: str) -> bool:
-    """Tell whether the digits, none of them dropped as a trunk prefix, are a possible number."""
+    """Return whether the digits, none of them dropped as a trunk prefix, are a possible number."""
     if not re.fullmatch(r"\+[1-9][0-9]{1,14}", number):
         return False
     code = next((code for code in CODES if number[1:].startswith(code)), "")
@@ -149,7 +149,7 @@ def zone_of(text: str) -> timezone | None:
 
 
 def instant(sent: Sent) -> datetime | None:
-    """Return what RFC 3339 says that a date names; None if it is none, or far in the future."""
+    """Return what RFC 3339 says that a date names; None if it is invalid, or far in the future."""
     year, month, day = int(sent.year), int(sent.month), int(sent.day)
     hour, minute, second = int(sent.hour), int(sent.minute), int(sent.second)
     zone = zone_of(sent.zone)
@@ -177,7 +177,7 @@ def instant(sent: Sent) -> datetime | None:
 
 
 @given(DATES | LEAPS)
-def test_captured_at_is_read_as_rfc_3339_says(sent: Sent) -> None:
+def test_captured_at_is_read_as_in_rfc_3339(sent: Sent) -> None:
     expected = instant(sent)
     text = sent.extended()
     assert attested_accepts("evidence.captured_at", text) == (expected is not None)
@@ -196,7 +196,7 @@ def test_every_rfc_3339_date_is_a_date_of_consent(sent: Sent) -> None:
 
 
 @given(DATES, st.sampled_from(["{}{}", "{}:{}"]))
-def test_the_basic_format_names_the_instant_of_the_extended_format(sent: Sent, offset: str) -> None:
+def test_the_basic_and_extended_formats_name_one_instant(sent: Sent, offset: str) -> None:
     expected = instant(sent)
     match = OFFSET.fullmatch(sent.zone)
     zone = match[1] + offset.format(match[2], match[3]) if match else sent.zone
@@ -227,7 +227,7 @@ ADDRESSES = st.one_of(
 
 
 def is_address(text: str) -> bool:
-    """Tell whether the standard library's own reader takes a text for an address without a zone."""
+    """Return whether the standard library reads a text as an address without a zone."""
     try:
         return "%" not in text and bool(ip_address(text))
     except ValueError:
@@ -303,7 +303,7 @@ URL_PARTS = (
 
 
 @given(nearly_good(*URL_PARTS))
-def test_a_url_is_as_good_as_its_parts(url: list[str]) -> None:
+def test_a_url_is_valid_if_its_parts_are(url: list[str]) -> None:
     good = all(part in known for part, (known, _) in zip(url, URL_PARTS, strict=True))
     assert attested_accepts("evidence.form_url", "".join(url)) == good
 

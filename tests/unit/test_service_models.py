@@ -1,13 +1,14 @@
-"""The loader of botocore's descriptions finds what botocore's own does, for all that we use."""
+"""The loader of service models finds what the loader of botocore finds."""
 
 import re
+from pathlib import Path
 
 import pytest
 from botocore.loaders import Loader
 from botocore.session import get_session
-from consents.aws.service_models import SERVICES, ServiceModels
+from consents.aws.session import SERVICES, ServiceModels
 
-from tests.unit.test_template import ROOT
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1", "paginators-1"])
@@ -18,7 +19,7 @@ def test_a_service_is_described_as_botocore_describes_it(service: str, kind: str
     assert described == Loader().load_service_model(service, kind)
 
 
-def test_every_service_that_there_is_a_client_of_is_known() -> None:
+def test_every_service_with_a_client_is_known() -> None:
     sources = "".join(
         path.read_text() for path in (ROOT / "layers/consents/consents").rglob("*.py")
     )
@@ -26,7 +27,7 @@ def test_every_service_that_there_is_a_client_of_is_known() -> None:
     assert sorted(set(re.findall(r'client\("(\w+)"', sources))) == SERVICES
 
 
-def test_a_client_is_made_from_what_the_loader_finds() -> None:
+def test_a_client_is_made_from_the_models_of_the_loader() -> None:
     asked: list[str] = []
 
     class Watched(ServiceModels):

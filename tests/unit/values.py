@@ -36,7 +36,7 @@ NEVER_A_VALUE: list[str] = [
     "\U0001f600",
     "x" * 100_000,
 ]
-"""Texts that are no value of any field with a form of its own."""
+"""Texts that are invalid in every field that has a format."""
 
 GOOD_NUMBERS = [
     "+15554443333",

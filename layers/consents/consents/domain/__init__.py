@@ -1,0 +1,1 @@
+"""Consent: records, rules, errors. Pure: no AWS, no HTTP, no clock, no environment."""

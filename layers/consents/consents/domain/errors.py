@@ -1,53 +1,58 @@
-"""The refusals of a whole request. A refused record is data, never an exception.
+"""Request errors. A rejected record is data (`outcome`), never an exception.
 
-Refused
+RequestError
 ├── Unauthenticated       no, malformed, unknown, revoked or expired credential
 ├── MissingScope          the credential lacks the scope of the route
 ├── PlanRequired          the organization's plan does not include capture
 ├── NotFound              no such route, or nothing of this organization by that name
-├── BodyTooLarge          more bytes, decoded, than the route takes
-├── BrokenGzip            a gzip body that cannot be decompressed to its end
-├── UnsupportedMediaType  the content type is not the wire's
+├── BodyTooLarge          more bytes, decoded, than the route accepts
+├── BrokenGzip            a gzip body that cannot be decompressed completely
+├── UnsupportedMediaType  the content type does not match the route
 ├── MalformedBody         the body cannot be parsed
 ├── Invalid               parsed, but against the rules; carries every fault
 │   └── InvalidIdempotencyKey
-├── KeyReused             the idempotency key came with another body before
-├── InProgress            the first call with the idempotency key is still running
-├── RateLimited           the bucket does not hold as many records as the body
-├── Unavailable           storage did not answer and nothing was stored; safe to repeat
-└── Internal              a bug of ours; nothing about it is told
+├── KeyReused             the idempotency key was used with another body
+├── InProgress            the first request with the idempotency key is still running
+├── RateLimited           the bucket holds fewer records than the request has
+├── TooManyUploads        too many announced uploads are open
+├── Unavailable           storage did not answer; repeat the same request
+└── Internal              a bug; details are logged, not returned
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from consents.domain.outcome import Outcome
 from consents.domain.token_bucket import Level
 
 
-class Refused(Exception):
-    """A request is refused as a whole, before anything of it is stored."""
+class RequestError(Exception):
+    """The request is rejected as a whole."""
 
     retry_after: int | None = None
-    """Whole seconds after which the same call may succeed, where it may."""
+    """Whole seconds after which the same request may succeed, where it may."""
+
+    outcomes: Sequence[Outcome] = ()
+    """The outcome of each record, where the error is about records."""
 
 
-class Unauthenticated(Refused):
-    """No, malformed, unknown, revoked or expired credential: one answer for all."""
+class Unauthenticated(RequestError):
+    """No, malformed, unknown, revoked or expired credential: one response for all."""
 
 
-class MissingScope(Refused):
-    """The credential does not carry the scope that the route asks for."""
+class MissingScope(RequestError):
+    """The credential does not carry the scope that the route needs."""
 
 
-class PlanRequired(Refused):
+class PlanRequired(RequestError):
     """The organization's plan does not include consent capture."""
 
 
-class NotFound(Refused):
-    """There is no such route, or nothing by that name that this organization owns."""
+class NotFound(RequestError):
+    """No such route, or nothing by that name that this organization owns."""
 
 
-class BodyTooLarge(Refused):
-    """The decoded body has more bytes than the route takes."""
+class BodyTooLarge(RequestError):
+    """The decoded body has more bytes than the route accepts."""
 
     def __init__(self, limit: int) -> None:
         """`limit` is in bytes."""
@@ -55,24 +60,24 @@ class BodyTooLarge(Refused):
         self.limit = limit
 
 
-class BrokenGzip(Refused):
-    """What begins as gzip is not gzip from its first byte to its last."""
+class BrokenGzip(RequestError):
+    """A body that begins as gzip is not valid gzip, or is truncated."""
 
     def __init__(self, reason: str) -> None:
-        """`reason` says what it must be, and nothing of what it is."""
+        """`reason` names the rule and holds nothing of the body."""
         super().__init__()
         self.reason = reason
 
 
-class UnsupportedMediaType(Refused):
-    """The content type is not one that the wire reads."""
+class UnsupportedMediaType(RequestError):
+    """The content type is not one that the route reads."""
 
 
-class MalformedBody(Refused):
-    """The body cannot be parsed at all."""
+class MalformedBody(RequestError):
+    """The body cannot be parsed."""
 
 
-class Invalid(Refused):
+class Invalid(RequestError):
     """The body was parsed and breaks the rules; `details` maps dotted field to message."""
 
     def __init__(self, details: Mapping[str, str]) -> None:
@@ -87,31 +92,41 @@ class InvalidIdempotencyKey(Invalid):
         super().__init__({"Idempotency-Key": "must be 1..255 chars"})
 
 
-class KeyReused(Refused):
+class KeyReused(RequestError):
     """The idempotency key was used before, with another body."""
 
 
-class InProgress(Refused):
-    """The first call with the idempotency key is still running, or was cut off and may be."""
+class InProgress(RequestError):
+    """The first request with the idempotency key is running, or crashed and holds the key."""
 
     retry_after = 1
 
 
-class RateLimited(Refused):
-    """The organization's bucket does not hold as many records; nothing was taken out of it."""
+class RateLimited(RequestError):
+    """The organization's bucket holds fewer records; nothing was spent."""
 
     def __init__(self, retry_after: int, level: Level) -> None:
-        """After `retry_after` whole seconds it does, if nobody else takes any."""
+        """`retry_after` is in whole seconds, and enough if nobody else spends."""
         super().__init__()
         self.retry_after = retry_after
         self.level = level
 
 
-class Unavailable(Refused):
-    """Storage did not answer and nothing was stored: safe to repeat."""
+class TooManyUploads(RequestError):
+    """The organization has as many announced uploads open as it may have."""
+
+    def __init__(self, limit: int, retry_after: int) -> None:
+        """`retry_after` is in whole seconds, until the oldest upload link expires."""
+        super().__init__()
+        self.limit = limit
+        self.retry_after = retry_after
+
+
+class Unavailable(RequestError):
+    """Storage did not answer. Records may be stored or not; repeating the request is safe."""
 
     retry_after = 1
 
 
-class Internal(Refused):
-    """A fault of ours, of which nothing is told."""
+class Internal(RequestError):
+    """A bug. Details are logged, not returned."""

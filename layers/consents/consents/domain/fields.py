@@ -1,8 +1,8 @@
-"""The rules of single fields, one a name, shared by both wires and by file drops.
+"""The rules of single fields, by name, shared by both APIs and by file imports.
 
-Each is a pydantic type. A rule that a pattern or a length states is left to pydantic; the others
-are the small functions below, which return what they were given (or what it means) and raise
-`ValueError`. No message ever repeats the input: each wire has its own words for a refused field.
+Each is a pydantic type. pydantic checks patterns and lengths; the functions below check the rest:
+they return the value or what it means, and raise `ValueError`. No message repeats the input: each
+API has its own message for a field.
 """
 
 import re
@@ -37,20 +37,20 @@ _ISO8601 = re.compile(
     r"(?:Z|[+-][0-9]{2}(?::?[0-5][0-9])?)"
 )
 _MAX_DATE_LENGTH = 64
-_KNOWN_ORIGINS = 1024
-"""A batch comes from few sites, if from many pages; of the greatest length these are 2 MiB."""
+_CACHED_ORIGINS = 1024
+"""A batch comes from few sites, if from many pages; the longest take 2 MiB."""
 _LAST_MINUTES = {(6, 30, 23, 59), (12, 31, 23, 59)}
 _HOST_LABEL = re.compile(r"(?:[A-Za-z0-9_-]|[^\x00-\x7f]){1,63}")
 _IPV6_NETLOC = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 _URL = r"^[^\x00-\x20\x7f\\\s]*$"
-"""No white space, control character or backslash, some of which urlsplit drops in silence."""
+"""No white space, control character or backslash: urlsplit silently drops some of them."""
 
 
 def possible_number(number: str) -> str:
-    """Return an E.164 number that has a length its country's numbering plan allows.
+    """Return an E.164 number of a length that its country's numbering plan allows.
 
     Possible, not valid: ranges are assigned every day, lengths hardly ever change. A trunk prefix
-    (`+44 0...`) is refused, since a second spelling would split one contact's history in two.
+    (`+44 0...`) is rejected: a second spelling would split one contact's history in two.
     """
     if not re.fullmatch(_E164, number):
         raise ValueError("not an E.164 number")
@@ -73,8 +73,8 @@ def _is_possible(first_digits: str, digits: int) -> bool:
 
 
 def _national_lengths(country_code: str) -> frozenset[int]:
-    """Return the lengths of full national numbers under a calling code; empty if there is none."""
-    # Loaded with the first number, since not every function reads one.
+    """Return the lengths of full national numbers under a calling code, if it is known."""
+    # Loaded with the first number: not every function reads one.
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
     regions = COUNTRY_CODE_TO_REGION_CODE.get(int(country_code))
@@ -90,10 +90,10 @@ def _national_lengths(country_code: str) -> frozenset[int]:
 
 
 def iso8601(value: object, info: ValidationInfo[Any]) -> datetime:
-    """Return the instant that an ISO 8601 date and time with a zone names.
+    """Return the instant of an ISO 8601 date and time with a zone.
 
-    The calendar date in extended or basic format; seconds may be left out, as some clients do on a
-    full minute. Week and ordinal dates are refused.
+    The calendar date in extended or basic format; seconds are optional, since some clients omit
+    them on a full minute. Week and ordinal dates are rejected.
     """
     if not isinstance(value, str) or len(value) > _MAX_DATE_LENGTH:
         raise ValueError("not a text of a date's length")
@@ -103,7 +103,7 @@ def iso8601(value: object, info: ValidationInfo[Any]) -> datetime:
 
 
 def instant(text: str, info: ValidationInfo[Any]) -> datetime:
-    """Return the instant that a text in the form of a date and time names, if it names one.
+    """Return the instant of a text that has the form of a date and time.
 
     `info.context` is the instant of the receipt.
     """
@@ -120,13 +120,13 @@ def instant(text: str, info: ValidationInfo[Any]) -> datetime:
 
 
 def _rare_instant(text: str) -> datetime:
-    """Return an instant that was written with a small `t` or `z`, or with a second 60."""
+    """Return an instant that is written with a lower-case `t` or `z`, or with a second 60."""
     try:
         if text[16:19] == ":60":
             return _leap_second(text)
         return datetime.fromisoformat(text).astimezone(UTC)
     except OverflowError:  # the first and the last day that a datetime can hold
-        raise ValueError("not a date that can be told in UTC") from None
+        raise ValueError("not a date in UTC") from None
 
 
 def _leap_second(text: str) -> datetime:
@@ -139,7 +139,7 @@ def _leap_second(text: str) -> datetime:
 
 
 def ip_text(text: str) -> str:
-    """Return an IPv4 or IPv6 address, which has no zone index."""
+    """Return an IPv4 or IPv6 address; a zone index is rejected."""
     try:
         inet_pton(AF_INET6 if ":" in text else AF_INET, text)
     except OSError:
@@ -153,13 +153,13 @@ def http_url(text: str) -> str:
     The text has passed the pattern `_URL`.
     """
     end = text.find("/", len("https://"))
-    if not _has_sound_origin(text if end < 0 else text[:end]):
+    if not _has_valid_origin(text if end < 0 else text[:end]):
         raise ValueError("not an http(s) URL")
     return text
 
 
-@lru_cache(_KNOWN_ORIGINS)
-def _has_sound_origin(text: str) -> bool:
+@lru_cache(_CACHED_ORIGINS)
+def _has_valid_origin(text: str) -> bool:
     url = urlsplit(text)
     if url.scheme not in {"http", "https"} or "@" in url.netloc or url.port == 0:
         return False
@@ -177,12 +177,12 @@ def _is_host(netloc: str, host: str) -> bool:
 
 
 def is_uuid(value: object) -> TypeGuard[str]:
-    """Tell whether a value is the text of a UUID with hyphens."""
+    """Return whether a value is the text of a UUID with hyphens."""
     return isinstance(value, str) and bool(_IS_UUID.fullmatch(value))
 
 
 def is_correlation_id(value: object) -> bool:
-    """Tell whether a value is 32 hex digits."""
+    """Return whether a value is 32 hex digits."""
     return isinstance(value, str) and bool(_IS_CORRELATION_ID.fullmatch(value))
 
 

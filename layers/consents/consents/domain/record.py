@@ -1,4 +1,4 @@
-"""A consent record, what makes two of them the same, and which of them counts."""
+"""A consent record: its identity (digest), and which of several counts."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import orjson
 
 _KNOWN_INSTANTS = 1024
 _KNOWN_TEXTS = 256
-"""A batch agrees to few texts; of texts of the greatest length these are 10 MiB at most."""
+"""A batch has few agreement texts; the longest take 10 MiB."""
 
 
 class Status(StrEnum):
@@ -23,7 +23,7 @@ class Status(StrEnum):
 
 
 class Wire(StrEnum):
-    """How a record came in."""
+    """The format that a record arrived in."""
 
     ATTESTED = "attested"
     BULK_CONSENTS = "bulk-consents"
@@ -31,7 +31,7 @@ class Wire(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """When a call was received, and the request id it was answered with."""
+    """When a request was received, and its request id."""
 
     received_at: datetime
     request_id: str
@@ -40,8 +40,8 @@ class Receipt:
 class ConsentRecord(NamedTuple):
     """One organization may, or may not, message a contact from a sender; and the evidence.
 
-    `dated_at` is the instant that the caller gave, in UTC, or None. `evidence` is kept as it was
-    sent, but for an agreement text, which stands in it by its hash.
+    `dated_at` is the instant that the caller sent, in UTC, or None. `evidence` is kept as sent,
+    except for an agreement text, which it names by its hash.
     """
 
     wire: Wire
@@ -56,14 +56,14 @@ class ConsentRecord(NamedTuple):
 
     @property
     def agreement_text_hash(self) -> str | None:
-        """The hash by which the evidence names the agreement text, if there is one."""
+        """The hash of the agreement text, if the evidence has one."""
         return self.evidence.get("agreement_text_hash")
 
     def digest(self) -> str:
-        """Return 128 bits, in hex, of the SHA-256 of all the content: everything but the receipt.
+        """Return 128 bits, in hex, of the SHA-256 of the content: everything but the receipt.
 
-        A correlation id is content only where there is no date: there it alone tells a repeat
-        from a new decision.
+        A correlation id is content only where there is no date: there only it distinguishes a
+        repeat from a new decision.
         """
         content = {
             "wire": self.wire,
@@ -113,11 +113,11 @@ def current(records: Iterable[StoredRecord]) -> StoredRecord | None:
 
 
 def is_opt_in(record: StoredRecord | None) -> bool:
-    """Tell whether the record that counts, if there is one, says opt-in."""
+    """Return whether the record that counts says opt-in; False without a record."""
     return record is not None and record.status is Status.OPT_IN
 
 
-@lru_cache(_KNOWN_INSTANTS)  # a record's date is told twice, and its receipt's for every record
+@lru_cache(_KNOWN_INSTANTS)  # each date is used twice, the receipt by every record
 def timestamp(at: datetime) -> str:
     """Return an instant as fixed-width UTC with microseconds: order as text is order in time."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"

@@ -16,7 +16,7 @@ WINDOW_SECONDS = 60
 CAPACITY = WINDOW_SECONDS * TICKS_PER_SECOND
 """How far ahead of now the instant of an empty bucket lies."""
 
-LONGEST_LEAD = 2 * CAPACITY
+MAX_LEAD = 2 * CAPACITY
 """No bucket is further from full, however clocks differ by up to a window; one that is was written
 under a clock that has been set back since."""
 
@@ -50,9 +50,9 @@ def level(full_at: int, now: int, per_minute: int) -> Level:
     return Level(per_minute, min(left, per_minute), _seconds(lead))
 
 
-def retry_after(full_at: int, now: int, price: int) -> int:
-    """Return whole seconds, never too few, until a bucket holds a price, if nobody else spends."""
-    return max(1, _seconds(full_at + price - CAPACITY - now))
+def retry_after(full_at: int, now: int, cost: int) -> int:
+    """Return whole seconds, never too few, until a bucket holds a cost, if nobody else spends."""
+    return max(1, _seconds(full_at + cost - CAPACITY - now))
 
 
 def _seconds(span: int) -> int:

@@ -1,0 +1,1 @@
+"""Organizations, credentials and senders."""

@@ -1,0 +1,1 @@
+"""Capture consent records: the two APIs, and the ledger."""

@@ -1,0 +1,213 @@
+"""The Bulk Consents API: form-encoded `Items`, one result for each, in order."""
+
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import orjson
+from pydantic import PlainValidator, TypeAdapter, ValidationError, ValidationInfo
+
+from consents.capture import form
+from consents.domain import errors, fields
+from consents.domain.outcome import Fault, Outcome, Rejected, Stored
+from consents.domain.record import ConsentRecord, Status, Wire
+from consents.http.response import Response
+
+MAX_ITEMS = 1000
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+
+MAX_PARAMETERS = 100_000
+"""Of a form, a hundred per item: counting the items of a longer one takes too long."""
+
+INVALID_ITEM = 30646
+"""The vendor's error code of an item that was not stored."""
+
+ERRORS: Mapping[type[errors.RequestError], tuple[int, int, str]] = {
+    errors.Unauthenticated: (401, 20003, "Authenticate"),
+    errors.MissingScope: (403, 20403, "Forbidden: missing required scope"),
+    errors.PlanRequired: (403, 20403, "Forbidden: the plan does not include consent capture"),
+    errors.NotFound: (404, 20404, "The requested resource was not found"),
+    errors.BodyTooLarge: (413, 20001, "The post body must be at most {limit} bytes"),
+    errors.BrokenGzip: (400, 20001, "The post body {reason}"),
+    errors.Invalid: (400, 20001, "{details[Items]}"),
+    errors.InvalidIdempotencyKey: (400, 20001, "Idempotency-Key {details[Idempotency-Key]}"),
+    errors.KeyReused: (422, 20001, "The Idempotency-Key was used before with another body"),
+    errors.InProgress: (409, 20409, "The first call with this Idempotency-Key is still running"),
+    errors.RateLimited: (429, 20429, "Too Many Requests"),
+    errors.Unavailable: (503, 20503, "Service unavailable: repeat the same request"),
+    errors.Internal: (500, 20500, "Internal server error"),
+}
+
+TOKENS: Mapping[str, str] = {
+    "correlation_id": "INVALID_CORRELATION_ID",
+    "sender_id": "INVALID_SENDER_ID",
+    "contact_id": "INVALID_CONTACT_ID",
+    "status": "INVALID_STATUS",
+    "source": "INVALID_SOURCE",
+    "date_of_consent": "INVALID_DATE_OF_CONSENT",
+}
+"""The token of each field, in the order of a response."""
+
+_REPEATED = Fault("correlation_id", TOKENS["correlation_id"])
+_MAX_ECHO_LENGTH = 64
+
+
+def _optional_date(value: object, info: ValidationInfo[Any]) -> datetime | None:
+    return None if value is None or value == "" else fields.iso8601(value, info)
+
+
+class _Item(TypedDict):
+    correlation_id: fields.CorrelationId
+    sender_id: fields.SenderId
+    contact_id: fields.ContactNumber
+    status: fields.Status
+    source: fields.Source
+    date_of_consent: NotRequired[Annotated[datetime | None, PlainValidator(_optional_date)]]
+
+
+@cache  # built for the first item: the catch-all route has none
+def _rules() -> TypeAdapter[Any]:
+    return TypeAdapter(_Item)
+
+
+def secret(authorization: str) -> str:
+    """Return an account's or a key's SID and secret, in the form that the directory hashes.
+
+    The SID is `AC` or `SK` and 32 hex digits; the secret its auth token or key secret.
+    """
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        decoded = b64decode(encoded.strip(), validate=True).decode()
+    except ValueError:
+        return ""
+    return f"basic:{decoded}" if scheme.lower() == "basic" else ""
+
+
+def parse_batch(body: bytes, allowance: int = MAX_ITEMS) -> list[Any]:
+    """Return the items of a request, not validated; an item that is not JSON is None.
+
+    The allowance is in items a minute.
+
+    Raises:
+        Invalid: no items, more than `MAX_ITEMS` or than the allowance, or more than
+            `MAX_PARAMETERS`.
+    """
+    parameters = body.count(b"&") + 1
+    if parameters > MAX_PARAMETERS:
+        hint = f"The post body must hold at most {MAX_PARAMETERS} parameters, got {parameters}"
+        raise errors.Invalid({"Items": hint})
+    items = form.items(body, MAX_ITEMS)
+    if not items:
+        raise errors.Invalid({"Items": "Missing required parameter Items in the post body"})
+    if len(items) > MAX_ITEMS:
+        raise errors.Invalid({"Items": f"Items must hold at most {MAX_ITEMS}, got {len(items)}"})
+    if len(items) > allowance:
+        hint = f"{len(items)} Items exceed the allowance of {allowance} a minute: split the batch"
+        raise errors.Invalid({"Items": hint})
+    return items
+
+
+def read_batch(items: Iterable[Any], now: datetime) -> list[ConsentRecord | Rejected]:
+    """Return each item's consent record or faults; a repeated `correlation_id` is a fault."""
+    seen: set[str] = set()
+    results = []
+    for item in items:
+        correlation_id = _correlation_id(item)
+        result = read(item, now)
+        if correlation_id in seen:
+            others = result.faults if isinstance(result, Rejected) else ()
+            result = Rejected(str(INVALID_ITEM), (_REPEATED, *others))
+        elif fields.is_correlation_id(correlation_id):
+            seen.add(correlation_id)
+        results.append(result)
+    return results
+
+
+def read(item: Any, now: datetime) -> ConsentRecord | Rejected:
+    """Return a consent record, or all its faults; `now` is the receipt."""
+    try:
+        sent = _rules().validate_python(item, context=now)
+    except ValidationError as error:
+        return Rejected(str(INVALID_ITEM), tuple(_faults(error)))
+    date = sent.get("date_of_consent")
+    return ConsentRecord(
+        wire=Wire.BULK_CONSENTS,
+        sender=canonical_sender(sent["sender_id"]),
+        contact=sent["contact_id"],
+        status=Status(sent["status"]),
+        dated_at=date,
+        evidence={"source": sent["source"]}
+        | ({"date_of_consent": item["date_of_consent"]} if date else {}),
+        correlation_id=sent["correlation_id"].lower(),
+    )
+
+
+def canonical_sender(sender_id: str) -> str:
+    """Return one spelling per sender: the hex of a messaging service SID in lower case."""
+    return "MG" + sender_id[2:].lower() if sender_id.startswith("MG") else sender_id
+
+
+def _faults(error: ValidationError) -> Iterator[Fault]:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    named = {fault["loc"][0] for fault in found if fault["loc"]}
+    wrong = named or _Item.__required_keys__  # not an object: every required field is missing
+    return (Fault(field, token) for field, token in TOKENS.items() if field in wrong)
+
+
+def render_batch(items: Sequence[Any], outcomes: Sequence[Outcome]) -> Response:
+    """Return one result for each item, in the order of the input."""
+    results = [
+        {
+            "correlation_id": echo(item),
+            "error_code": 0 if outcome is Stored.ACCEPTED else INVALID_ITEM,
+            "error_messages": _messages(outcome),
+        }
+        for item, outcome in zip(items, outcomes, strict=True)
+    ]
+    body = orjson.dumps({"items": results})
+    return Response(201, body, final=Stored.UNAVAILABLE not in outcomes, outcomes=outcomes)
+
+
+def _messages(outcome: Outcome) -> list[str]:
+    if isinstance(outcome, Rejected):
+        return [message for _, message in outcome.faults]
+    return [] if outcome is Stored.ACCEPTED else ["INTERNAL_SERVER_ERROR"]
+
+
+def _correlation_id(item: Any) -> str:
+    value = item.get("correlation_id") if isinstance(item, dict) else None
+    return value.lower() if isinstance(value, str) else ""
+
+
+def echo(item: Any) -> str | None:
+    """Return the `correlation_id` as sent if it is short ASCII text, else None."""
+    value = item.get("correlation_id") if isinstance(item, dict) else None
+    plain = isinstance(value, str) and len(value) <= _MAX_ECHO_LENGTH and value.isascii()
+    return value if plain else None
+
+
+def render_error(error: errors.RequestError, _request_id: str) -> Response:
+    """Return the response to a request that is rejected as a whole, in the vendor's format."""
+    status, code, message = ERRORS[type(error)]
+    body = {
+        "code": code,
+        "message": message.format_map(vars(error)),
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": status,
+    }
+    return Response(status, orjson.dumps(body), code=str(code))
+
+
+def cors_headers(allowed_origin: str) -> dict[str, str]:
+    """Return the five CORS headers. Credentials are never allowed together with `*`."""
+    return {
+        "Access-Control-Allow-Origin": allowed_origin,
+        "Access-Control-Allow-Methods": "POST, OPTIONS",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
+        "Access-Control-Allow-Credentials": "false" if allowed_origin == "*" else "true",
+        "Access-Control-Expose-Headers": (
+            "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed"
+        ),
+    }

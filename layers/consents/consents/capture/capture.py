@@ -1,0 +1,52 @@
+"""Capture consent records: the use case that both APIs share."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from consents.domain.errors import Unavailable
+from consents.domain.outcome import Outcome, Rejected, Stored
+from consents.domain.record import ConsentRecord, Receipt
+
+
+class Ledger(Protocol):
+    """Where consent records are appended, never to change."""
+
+    def append(
+        self,
+        org_id: str,
+        records: Sequence[ConsentRecord],
+        receipt: Receipt,
+        time_left: Callable[[], float],
+    ) -> list[bool]:
+        """Return, per record, whether the ledger now holds it."""
+
+
+def capture(
+    records: Sequence[ConsentRecord | Rejected],
+    org_id: str,
+    ledger: Ledger,
+    *,
+    receipt: Receipt,
+    time_left: Callable[[], float],
+) -> list[Outcome]:
+    """Store the valid records and return the outcome of each record, in input order.
+
+    Args:
+        time_left: seconds until the response must be written.
+
+    Raises:
+        Unavailable: there were records to store and none is known to be stored.
+    """
+    valid = [record for record in records if isinstance(record, ConsentRecord)]
+    stored = ledger.append(org_id, valid, receipt, time_left) if valid else []
+    if valid and not any(stored):
+        raise Unavailable
+    results = iter(stored)
+    return [
+        record if isinstance(record, Rejected) else _stored(in_ledger=next(results))
+        for record in records
+    ]
+
+
+def _stored(*, in_ledger: bool) -> Stored:
+    return Stored.ACCEPTED if in_ledger else Stored.UNAVAILABLE

@@ -1,0 +1,219 @@
+"""The append-only ledger: one table, written only with PartiQL inserts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
+
+from aws_lambda_powertools import Logger
+from cachetools import LRUCache
+
+from consents.aws.dynamodb import (
+    CALLS_AT_A_TIME,
+    STATEMENTS_PER_CALL,
+    Item,
+    Table,
+    Values,
+    attempts,
+    send_statements_as_given,
+)
+from consents.aws.errors import CALL_ERRORS, TRANSIENT_CODES, error_code, is_transient
+from consents.capture.ledger_items import (
+    Key,
+    contact_key,
+    counts_from_its_date,
+    hash_in_key,
+    record_item,
+    record_key,
+    stored_record,
+    text_item,
+    text_key,
+)
+from consents.domain import record as domain
+from consents.domain.outcome import InsertResult
+from consents.domain.record import ConsentRecord, Receipt, StoredRecord
+
+type Codes = dict[Key, str]
+"""The error code that DynamoDB returned per key; `_INSERTED` where it returned none."""
+
+_CACHED_TEXTS = 4096
+_INSERTED, _DUPLICATE = "", "DuplicateItem"
+_STORED = (_INSERTED, _DUPLICATE)
+
+log = Logger(child=True)
+
+
+class Ledger:
+    """Appends consent records, and reads them back."""
+
+    def __init__(self, table: Table, *, max_call_seconds: float = 0) -> None:
+        """`max_call_seconds` bounds a call with the wait before it: none begins with less left."""
+        self._table = table
+        self._max_call_seconds = max_call_seconds
+        self._threads = ThreadPoolExecutor(CALLS_AT_A_TIME, thread_name_prefix="ledger")
+        self._known_texts: LRUCache[Key, None] = LRUCache(_CACHED_TEXTS)
+        send_statements_as_given(table.client)
+
+    def append(
+        self,
+        org_id: str,
+        records: Sequence[ConsentRecord],
+        receipt: Receipt,
+        time_left: Callable[[], float],
+    ) -> list[bool]:
+        """Insert records and return, per record, whether the ledger now holds it.
+
+        An agreement text goes before the records that name it: no record is without its text.
+        """
+        receipts = [receipt] * len(records)
+        keys, codes = self._insert_records(org_id, records, receipts, time_left)
+        return [codes.get(key) in _STORED for key in keys]
+
+    def append_rows(
+        self,
+        org_id: str,
+        records: Sequence[ConsentRecord],
+        receipts: Sequence[Receipt],
+        time_left: Callable[[], float],
+    ) -> list[InsertResult]:
+        """Insert records, each with its own receipt, and return the result of each.
+
+        A record is `NEW` if the ledger holds it under its own receipt, also from an earlier run; of
+        records with the same content only the first is.
+        """
+        keys, codes = self._insert_records(org_id, records, receipts, time_left)
+        writers = dict(zip(reversed(keys), reversed(receipts), strict=True))  # the first of a key
+        holders = {key: writers[key].request_id for key in keys if codes.get(key) == _INSERTED}
+        holders |= self._holders([key for key, code in codes.items() if code == _DUPLICATE])
+        return [
+            InsertResult.of(holders.get(key), receipt.request_id)
+            for key, receipt in zip(keys, receipts, strict=True)
+        ]
+
+    def history(self, org_id: str, contact: str, sender: str | None = None) -> list[StoredRecord]:
+        """Return a contact's records, of one sender or of all, newest first."""
+        items = self._query(org_id, contact, f"{sender}#" if sender else "")
+        return domain.newest_first(map(stored_record, items))
+
+    def current(self, org_id: str, sender: str, contact: str) -> StoredRecord | None:
+        """Return the record that counts now, or None.
+
+        Reads newest first: the undated ones, then those whose date was ahead of their receipt, down
+        to the first that counts from its own date. None below it can be later.
+        """
+        candidates = []
+        for item in self._query(org_id, contact, f"{sender}#"):
+            candidates.append(stored_record(item))
+            if counts_from_its_date(item):
+                break
+        return domain.current(candidates)
+
+    def agreement_text(self, org_id: str, text_hash: str) -> str:
+        """Return an agreement text that a record of the organization names by its hash."""
+        item = self._table.get(_plain(text_key(org_id, text_hash)))
+        if item is None:
+            raise LookupError("the ledger has no such agreement text")
+        return str(item["text"])
+
+    def _query(self, org_id: str, contact: str, prefix: str) -> Iterator[Values]:
+        pk = contact_key(org_id, contact)
+        if not prefix:
+            return self._table.query("pk = :pk", pk=pk, newest_first=True)
+        condition = "pk = :pk AND begins_with(sk, :prefix)"
+        return self._table.query(condition, pk=pk, prefix=prefix, newest_first=True)
+
+    def _insert_records(
+        self,
+        org_id: str,
+        records: Sequence[ConsentRecord],
+        receipts: Sequence[Receipt],
+        time_left: Callable[[], float],
+    ) -> tuple[list[Key], Codes]:
+        """Return each record's key, and the code of each key that was tried."""
+        without_text = self._insert_texts(org_id, records, time_left)
+        keys = [record_key(org_id, record) for record in records]
+        items: dict[Key, Item] = {}
+        for key, record, receipt in zip(keys, records, receipts, strict=True):
+            if key not in items and record.agreement_text_hash not in without_text:
+                items[key] = record_item(key, record, receipt)
+        return keys, self._insert(items, time_left)
+
+    def _holders(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """Return the request id under which the ledger holds each of these keys.
+
+        Raises:
+            Unavailable: the table keeps throttling some of them.
+        """
+        found = self._table.batch_get(map(_plain, keys), "pk", "sk", "request_id")
+        return {(item["pk"], item["sk"]): item["request_id"] for item in found}
+
+    def _insert_texts(
+        self,
+        org_id: str,
+        records: Sequence[ConsentRecord],
+        time_left: Callable[[], float],
+    ) -> set[str | None]:
+        """Store the texts that this process has not stored; return the hashes that failed."""
+        texts = {
+            text_key(org_id, record.agreement_text_hash): record.agreement_text
+            for record in records
+            if record.agreement_text is not None and record.agreement_text_hash is not None
+        }
+        new = {
+            key: text_item(key, text) for key, text in texts.items() if key not in self._known_texts
+        }
+        codes = self._insert(new, time_left)
+        stored = {key for key, code in codes.items() if code in _STORED}
+        self._known_texts.update(dict.fromkeys(stored))
+        return {hash_in_key(key) for key in new.keys() - stored}
+
+    def _insert(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> Codes:
+        """Insert items, several calls at a time, and return the code of each that was tried."""
+        calls = [dict(call) for call in batched(items.items(), STATEMENTS_PER_CALL, strict=False)]
+        if len(calls) <= 1:
+            return self._insert_until(calls[0], time_left) if calls else {}
+        codes: Codes = {}
+        for result in self._threads.map(lambda call: self._insert_until(call, time_left), calls):
+            codes |= result
+        return codes
+
+    def _insert_until(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> Codes:
+        """Insert the items of one call, again while throttled and there is time.
+
+        No call begins that might take longer than the caller waits: a table that does not answer
+        costs records, never the response that names them.
+        """
+        codes: Codes = {}
+        pending = dict(items)
+
+        def has_time() -> bool:
+            return time_left() >= self._max_call_seconds
+
+        for _ in attempts(self._table.sleep, may_go_on=has_time):
+            result = self._insert_once(pending)
+            codes |= result
+            pending = {key: pending[key] for key, code in result.items() if code in TRANSIENT_CODES}
+            if not pending:
+                break
+        return codes
+
+    def _insert_once(self, items: Mapping[Key, Item]) -> Codes:
+        """Make one call and return the code of each item: of its error, or `_INSERTED`.
+
+        A `DuplicateItem` is success: the item is there, from a repeat or from our own first try
+        whose response was lost.
+        """
+        try:
+            result = self._table.insert(items.values())
+        except CALL_ERRORS as error:
+            code = error_code(error)
+            log.warning("ledger.call_failed", code=code, records=len(items))
+            return dict.fromkeys(items, "ServiceUnavailable" if is_transient(error) else code)
+        codes = dict(zip(items, result, strict=True))
+        failed = [code for code in codes.values() if code not in _STORED]
+        if failed:
+            log.warning("ledger.records_failed", codes=sorted(set(failed)), records=len(failed))
+        return codes
+
+
+def _plain(key: Key) -> Values:
+    return {"pk": key[0], "sk": key[1]}

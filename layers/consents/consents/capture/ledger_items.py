@@ -1,0 +1,93 @@
+"""Records as items of the ledger.
+
+Keys: `pk` is `{org_id}#{contact}`; `sk` is `{sender}#{date}#{status}#{digest}`, or
+`{sender}#~#{digest}` where the record has no date. A key holds only the record's content, so a
+repeat has the key of the item it repeats, and the first receipt stands. An agreement text is an
+separate item under `{org_id}#text#{hash}`, written before the records that name it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from consents.aws.dynamodb import Item
+from consents.domain.record import (
+    ConsentRecord,
+    Receipt,
+    Status,
+    StoredRecord,
+    Wire,
+    effective_at,
+    timestamp,
+)
+
+type Key = tuple[str, str]
+
+UNDATED = "~"
+"""The date in the key of a record without one; sorts after every digit."""
+
+
+def contact_key(org_id: str, contact: str) -> str:
+    """Return the partition key of everything that an organization holds of a contact."""
+    return f"{org_id}#{contact}"
+
+
+def record_key(org_id: str, record: ConsentRecord) -> Key:
+    """Return a record's key, made of its content and not of its receipt."""
+    when = f"{timestamp(record.dated_at)}#{record.status}" if record.dated_at else UNDATED
+    return contact_key(org_id, record.contact), f"{record.sender}#{when}#{record.digest()}"
+
+
+def text_key(org_id: str, text_hash: str) -> Key:
+    """Return the key of an agreement text, in a separate partition."""
+    return f"{org_id}#text#{text_hash}", "text"
+
+
+def hash_in_key(key: Key) -> str:
+    """Return the hash in the key of an agreement text."""
+    return key[0].rpartition("#")[2]
+
+
+def counts_from_its_date(item: Mapping[str, Any]) -> bool:
+    """Return whether a record, in plain values, counts from the date in its key."""
+    return bool(item["sk"].split("#")[1] == item["effective_at"])
+
+
+# By hand, not by the codec: a request of 1000 records makes 1000 of these.
+def record_item(key: Key, record: ConsentRecord, receipt: Receipt) -> Item:
+    """Return the item of a record."""
+    item: Item = {
+        "pk": {"S": key[0]},
+        "sk": {"S": key[1]},
+        "wire": {"S": record.wire},
+        "status": {"S": record.status},
+        "effective_at": {"S": timestamp(effective_at(record.dated_at, receipt.received_at))},
+        "received_at": {"S": timestamp(receipt.received_at)},
+        "request_id": {"S": receipt.request_id},
+        "evidence": {"M": {name: {"S": value} for name, value in record.evidence.items()}},
+    }
+    if record.phone_number_id:
+        item["phone_number_id"] = {"S": record.phone_number_id}
+    if record.correlation_id:
+        item["correlation_id"] = {"S": record.correlation_id}
+    return item
+
+
+def text_item(key: Key, text: str) -> Item:
+    """Return the item of an agreement text."""
+    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, "text": {"S": text}}
+
+
+def stored_record(item: Mapping[str, Any]) -> StoredRecord:
+    """Return the record that an item, in plain values, holds."""
+    return StoredRecord(
+        wire=Wire(item["wire"]),
+        sender=item["sk"].split("#")[0],
+        contact=item["pk"].split("#")[1],
+        status=Status(item["status"]),
+        effective_at=item["effective_at"],
+        received_at=item["received_at"],
+        request_id=item["request_id"],
+        evidence=item["evidence"],
+        phone_number_id=item.get("phone_number_id"),
+        correlation_id=item.get("correlation_id"),
+    )

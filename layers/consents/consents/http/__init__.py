@@ -1,0 +1,1 @@
+"""HTTP: requests, responses, errors, idempotency keys and rate limits."""

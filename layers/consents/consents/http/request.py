@@ -1,0 +1,167 @@
+"""A request of an authenticated caller, read from an API Gateway event."""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import orjson
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from consents.accounts.directory import Directory
+from consents.aws.dynamodb import MAX_CALL_SECONDS
+from consents.domain.errors import BodyTooLarge, InvalidIdempotencyKey, RateLimited
+from consents.domain.organization import Caller
+from consents.domain.record import Receipt
+from consents.domain.token_bucket import Level
+from consents.http import gzip_body
+from consents.http.idempotency import Claim, Idempotency
+from consents.http.rate_limits import RateLimits
+from consents.http.response import Response
+
+RESPONSE_SECONDS = 0.5
+"""Seconds of an invocation that are kept for writing the response."""
+
+MAX_IDEMPOTENCY_KEY_LENGTH = 255
+
+_GZIP_TYPE = re.compile(r"application/gzip\s*(?:;|$)", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+log = Logger()
+
+type Context = LambdaContext
+type Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores that every route needs."""
+
+    directory: Directory
+    idempotency: Idempotency
+    rate_limits: RateLimits
+
+
+class Request:
+    """A request of an authenticated caller."""
+
+    def __init__(
+        self,
+        event: Event,
+        context: Context,
+        caller: Caller,
+        receipt: Receipt,
+        *,
+        max_bytes: int,
+        stores: Stores,
+    ) -> None:
+        self.organization = caller.organization
+        self.credential = caller.credential
+        self.receipt = receipt
+        self.content_type = _content_type(event)
+        self.level: Level | None = None
+        """The level of the organization's bucket, after spending."""
+        self.records = 0
+        """The number of records that were spent, or that the bucket did not hold."""
+        self._sent_key = header(event, "idempotency-key")
+        self._event = event
+        self._context = context
+        self._max_bytes = max_bytes
+        self._stores = stores
+
+    @cached_property
+    def body(self) -> bytes:
+        """The decoded body, decompressed if it is gzip; may raise BodyTooLarge or BrokenGzip."""
+        text: str = self._event.get("body") or ""
+        encoded = self._event.get("isBase64Encoded", False)
+        body = base64.b64decode(text) if encoded else text.encode(errors="surrogatepass")
+        if body.startswith(gzip_body.MAGIC):
+            return gzip_body.inflate(body, self._max_bytes)
+        if len(body) > self._max_bytes:
+            raise BodyTooLarge(self._max_bytes)
+        return body
+
+    def path(self, name: str) -> str:
+        """Return a path parameter."""
+        return str(self._event["pathParameters"][name])
+
+    def query(self, name: str) -> str | None:
+        """Return a query parameter, the last where it is repeated."""
+        parameters: Mapping[str, str] = self._event.get("queryStringParameters") or {}
+        return parameters.get(name)
+
+    def time_left(self) -> float:
+        """Return the seconds left for the work; what follows it has its own."""
+        keeping = MAX_CALL_SECONDS if self._sent_key is not None else 0
+        return self._context.get_remaining_time_in_millis() / 1000 - RESPONSE_SECONDS - keeping
+
+    def once(self, work: Callable[[], Response]) -> Response:
+        """Do the work, or return its kept response if the request repeats an idempotency key."""
+        if self._sent_key is None:
+            return work()
+        scope = f"{self.organization.org_id}#{_resource(self._event)}"
+        claim = Claim(scope, _idempotency_key(self._sent_key), self.body)
+        return self._stores.idempotency.once(claim, work, self._context)
+
+    def spend(self, records: int) -> None:
+        """Spend records of the organization's bucket, or raise RateLimited."""
+        self.records = records
+        log.append_keys(records=records)
+        try:
+            self.level = self._stores.rate_limits.spend(
+                self.organization.org_id,
+                records,
+                self.organization.records_per_minute,
+                self.receipt,
+            )
+        except RateLimited as limited:
+            self.level = limited.level
+            raise
+
+
+def route(event: Event) -> str:
+    """Return the method and the path template that API Gateway matched."""
+    return f"{event['httpMethod']} {event['resource']}"
+
+
+def header(event: Event, name: str) -> str | None:
+    """Return a header by its name in lower case, in whatever case it was sent."""
+    headers: Mapping[str, str] = event.get("headers") or {}
+    return next((value for key, value in headers.items() if key.lower() == name), None)
+
+
+def gateway_request_id(event: Event) -> str | None:
+    """Return API Gateway's request id if it is a UUID: a caller may set it to any text.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
+    """
+    sent: str = event.get("requestContext", {}).get("requestId") or ""
+    return sent if _UUID.fullmatch(sent) else None
+
+
+def _resource(event: Event) -> str:
+    """Return the route with its path parameters: two resources never share an idempotency key."""
+    parameters: Mapping[str, str] = event.get("pathParameters") or {}
+    if not parameters:
+        return route(event)
+    named = orjson.dumps(dict(parameters), option=orjson.OPT_SORT_KEYS).decode()
+    return f"{route(event)} {named}"
+
+
+def _content_type(event: Event) -> str | None:
+    """Return the type of the body; None where it is absent or says only that it is gzip."""
+    sent = header(event, "content-type")
+    return None if sent and _GZIP_TYPE.match(sent.strip()) else sent
+
+
+def _idempotency_key(sent: str) -> str:
+    """Return a key that was sent bare or as a quoted string (RFC 9651, section 3.3.3)."""
+    text = sent.strip()
+    quoted = re.fullmatch(r'"((?:[^"\\]|\\["\\])*)"', text)
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
+    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH:
+        raise InvalidIdempotencyKey
+    return key

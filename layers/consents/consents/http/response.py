@@ -1,0 +1,23 @@
+"""An HTTP response, before the headers that every response carries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from consents.domain.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Status, body and headers, and what the log needs to know.
+
+    `final` is false where a repeat of the request may have another result: it is not kept for the
+    idempotency key. `code` is the error code; `outcomes` is the outcome of each record. Both are
+    for the log, and not known of a replayed response.
+    """
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    final: bool = True
+    code: str | None = None
+    outcomes: Sequence[Outcome] = ()
