@@ -51,7 +51,7 @@ invoke: install
 	@$(VENV)/consents local invoke $(FUNCTION) $(EVENT)
 
 test: install
-	@$(VENV)/python -m pytest -n 2 --dist loadgroup
+	@$(VENV)/python -m pytest -n 3 --dist loadgroup
 
 unit: install
 	@$(VENV)/python -m pytest -n 2 -p no:schemathesis -p no:anyio tests/unit

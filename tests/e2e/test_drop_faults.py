@@ -117,6 +117,8 @@ def dropping(stack: LocalStack, file: Path) -> Iterator[subprocess.Popen[str]]:
         env=os.environ | {"CONSENTS_LOCAL_DIR": str(stack.folder)},
         stderr=subprocess.PIPE,
         text=True,
+        # A runner in the background ignores Ctrl-C, and a child would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         try:
