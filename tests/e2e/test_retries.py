@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -199,8 +201,12 @@ def test_official_client_raises_its_exception_over_the_limit(stack: LocalStack) 
 def test_empty_bucket_has_admitted_exactly_its_capacity(stack: LocalStack) -> None:
     tenant = Tenant(stack, 3)  # one record refills in twenty seconds
 
+    started = time.monotonic()
     with ThreadPoolExecutor(8) as clients:
         answers = list(
             clients.map(lambda number: tenant.capture(f"+1555444{number:04}"), range(20))
         )
-    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 17
+    refilled = int((time.monotonic() - started) // 20)
+    statuses = Counter(answer.status_code for answer in answers)
+    assert statuses.keys() == {200, 429}
+    assert 3 <= statuses[200] <= 3 + refilled
