@@ -19,9 +19,11 @@ from typing import Any
 
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from consents.aws import session
+
+from bench.counted import Counted
 
 LAMBDA_SECONDS = 900
-WRITES = {"BatchExecuteStatement", "TransactWriteItems", "UpdateItem"}
 
 
 class Invocation:
@@ -68,16 +70,15 @@ class Usage:
 
 
 class Watch:
-    """Counts the calls of the handlers to AWS by the events of their clients."""
+    """Counts the calls of the handlers to AWS, but for DynamoDB, by the events of their clients."""
 
     def __init__(self, session: Any, file: Path) -> None:
         """Register with a botocore session; clients that it creates later are counted."""
         self.calls: Counter[str] = Counter()
-        self.write_units = 0.0
         self._file = file
         self._ranges: list[Range] = []
-        session.register("before-call.dynamodb", self._request_units)
-        session.register("after-call", self._count)
+        session.register("after-call.s3", self._count)
+        session.register("after-call.sqs", self._count)
         session.register("before-send.s3.GetObject", self._from_disk)
 
     @property
@@ -85,18 +86,10 @@ class Watch:
         """Bytes read of the imported file."""
         return sum(one.bytes_read for one in self._ranges)
 
-    def _request_units(self, params: dict[str, Any], **_: Any) -> None:
-        """Add a parameter to the body, which is serialized already."""
-        params["body"] = params["body"][:-1] + b',"ReturnConsumedCapacity":"TOTAL"}'
-
     def _count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
         if model.name == "ReceiveMessage" and not parsed.get("Messages"):
             return  # polls of an empty queue are not calls of the handlers
         self.calls[f"{model.service_model.service_name}.{model.name}"] += 1
-        if model.name in WRITES:
-            consumed = parsed.get("ConsumedCapacity", [])
-            for used in consumed if isinstance(consumed, list) else [consumed]:
-                self.write_units += used["CapacityUnits"]
 
     def _from_disk(self, request: AWSRequest, **_: Any) -> AWSResponse | None:
         """Return the requested range as S3 does; MiniStack would send the whole object."""
@@ -126,10 +119,12 @@ def main(function: str, queue: str, file: Path) -> None:
     wiring: Any = import_module("consents.wiring")
     stop_signals: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop_signals.append(number))
-    watch = Watch(wiring.session(), file)
+    watch = Watch(session.session(), file)
+    tables = Counted(wiring.dynamodb())
+    wiring.dynamodb = lambda: tables
     handler = import_module(f"functions.{function}.app").handler
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for metrics, until the process ends
-    sqs: Any = wiring.session().create_client("sqs")
+    sqs: Any = session.boto_client("sqs")
     url = os.environ[queue]
     while not stop_signals:
         received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
@@ -138,8 +133,8 @@ def main(function: str, queue: str, file: Path) -> None:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     used = resource.getrusage(resource.RUSAGE_SELF)
     usage = Usage(
-        calls=dict(watch.calls),
-        write_units=watch.write_units,
+        calls=watch.calls | {f"dynamodb.{name}": count for name, count in tables.calls.items()},
+        write_units=tables.write_units,
         bytes_read=watch.bytes_read,
         peak_memory=used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         cpu_seconds=used.ru_utime + used.ru_stime,

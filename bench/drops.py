@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from consents import wiring
 from consents.accounts.directory import organization_key
 from consents.aws.dynamodb import Table as DynamoDBTable
 from consents.imports.drop import Drop, parse_key
@@ -257,7 +258,7 @@ def send_created_event(drop: Drop) -> None:
 
 def wait_until_imported(drop: Drop) -> Import:
     """Return a completed import; show its progress until then."""
-    progress = ImportTable(DynamoDBTable(boto3.client("dynamodb"), "ImportsTable"))
+    progress = ImportTable(DynamoDBTable(wiring.dynamodb(), "ImportsTable"))
     with Console(stderr=True).status("waiting") as status:
         while True:
             reached = progress.find(drop.org_id, drop.import_id)

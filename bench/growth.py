@@ -16,8 +16,7 @@ from statistics import median
 from typing import Any
 
 import boto3
-from botocore.config import Config
-from consents.aws.dynamodb import CONFIG, Table
+from consents.aws.dynamodb import Table
 from consents.domain.record import Receipt
 from consents.http.rate_limits import RateLimits
 from samcli.yamlhelper import parse_yaml_file
@@ -25,6 +24,7 @@ from ulid import ULID
 
 from bench.cases import ORG, batch_of
 from bench.context import Context
+from bench.counted import Counted
 from bench.directory import ALLOWANCES, authorization
 from bench.drops import ROOT, engine
 from bench.result import ROUNDS
@@ -51,24 +51,22 @@ def main() -> None:
 
 def against_contacts() -> Iterator[tuple[int, float, float]]:
     """Return the number of contacts, and the calls and CPU ms of a request of 100 records."""
-    ours: Any = import_module("bench.ours")  # it creates its clients at import
-    ours.prepare()
     wiring: Any = import_module("consents.wiring")
-    counted: list[str] = []
-    wiring.dynamodb().meta.events.register(
-        "before-call.dynamodb", lambda model, **_: counted.append(model.name)
-    )
+    counted = Counted(wiring.dynamodb())
+    wiring.dynamodb = lambda: counted
+    ours: Any = import_module("bench.ours")  # it creates its stores at import
+    ours.prepare()
     small, large = batch_of(100), batch_of(1000)
     held = 0
 
     def call(case: Any, seed: str) -> tuple[int, float]:
-        counted.clear()
+        counted.calls.clear()
         began = time.process_time()
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
             response = ours.HANDLERS[case.route](case.event(seed, authorization(case)), Context())
         if response["statusCode"] != 200:
             raise RuntimeError(f"status {response['statusCode']}, expected 200")
-        return len(counted), (time.process_time() - began) * 1000
+        return counted.calls.total(), (time.process_time() - began) * 1000
 
     for contacts in CONTACTS:
         while held < contacts:
@@ -81,14 +79,9 @@ def against_contacts() -> Iterator[tuple[int, float, float]]:
 def against_callers() -> Iterator[tuple[int, float, float]]:
     """Return the number of callers, the writes per spend, and the spends per second."""
     for callers in CALLERS:
-        org, written = f"{ORG}-{callers}", list[str]()
-        connections = Config(max_pool_connections=callers)
-        client = boto3.client("dynamodb", config=CONFIG.merge(connections))
-        events: Any = client.meta.events
-        events.register(
-            "before-call.dynamodb", lambda model, to=written, **_: to.append(model.name)
-        )
-        limits = RateLimits(Table(client, os.environ["RATE_LIMITS_TABLE"]))
+        org = f"{ORG}-{callers}"
+        counted = Counted(import_module("consents.wiring").dynamodb())
+        limits = RateLimits(Table(counted, os.environ["RATE_LIMITS_TABLE"]))
 
         def spend(_: int, org: str = org, limits: RateLimits = limits) -> None:
             now = datetime.now(UTC)
@@ -97,7 +90,7 @@ def against_callers() -> Iterator[tuple[int, float, float]]:
         began = time.perf_counter()
         with ThreadPoolExecutor(callers) as pool:
             list(pool.map(spend, range(SPENDS)))
-        yield callers, len(written) / SPENDS, SPENDS / (time.perf_counter() - began)
+        yield callers, counted.calls.total() / SPENDS, SPENDS / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
+from zlib import crc32
 
 import orjson
 
@@ -236,7 +237,8 @@ class Connection(asyncio.Protocol):
         body = orjson.dumps(response)
         head = (
             f"HTTP/1.1 {status} -\r\nContent-Type: application/x-amz-json-1.0\r\n"
-            f"x-amzn-RequestId: 0\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"x-amzn-RequestId: 0\r\nx-amz-crc32: {crc32(body)}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
         self._transport.write(head.encode() + body)
 

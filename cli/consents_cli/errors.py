@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from consents.accounts.directory_writer import DirectoryError
-from consents.aws.errors import CALL_ERRORS
+from consents.aws.errors import CallError
 
 
 class Failed(Exception):
@@ -17,6 +18,7 @@ def exit_on_error(exit_code: int) -> Iterator[None]:
     """Print an expected error as one line, and exit with this code."""
     try:
         yield
-    except (Failed, DirectoryError, *CALL_ERRORS) as error:
-        typer.echo(f"consents: {' '.join(str(error).split())}", err=True)
+    except (Failed, DirectoryError, CallError, BotoCoreError, ClientError) as error:
+        message = str(error.__cause__ if isinstance(error, CallError) else error)
+        typer.echo(f"consents: {' '.join(message.split())}", err=True)
         raise typer.Exit(exit_code) from None

@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from consents.accounts.directory import Directory
 from consents.accounts.directory_writer import DirectoryWriter
+from consents.aws.client import Boto3Client
 from consents.aws.dynamodb import Table
 from consents.aws.s3 import Objects
 from consents.capture.ledger import Ledger
@@ -50,7 +51,7 @@ class Stack:
     @property
     def imports(self) -> ImportTable:
         """The imports table."""
-        return ImportTable(Table(self.dynamodb, self.output("ImportsTable")))
+        return ImportTable(Table(Boto3Client(lambda: self.dynamodb), self.output("ImportsTable")))
 
     @property
     def bucket(self) -> Bucket:
@@ -137,7 +138,8 @@ def connect(
     cloudformation = session.client("cloudformation", endpoint_url=endpoint_url, config=config)
     outputs = _outputs(cloudformation, name)
     dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=config)
-    directory = Table(dynamodb, outputs["DirectoryTable"])
+    client = Boto3Client(lambda: dynamodb)
+    directory = Table(client, outputs["DirectoryTable"])
 
     @cache
     def pepper() -> bytes:
@@ -151,7 +153,7 @@ def connect(
         outputs=outputs,
         directory=Directory(directory, pepper),
         entries=DirectoryWriter(directory),
-        ledger=Ledger(Table(dynamodb, outputs["LedgerTable"])),
+        ledger=Ledger(Table(client, outputs["LedgerTable"])),
         dynamodb=dynamodb,
         s3=cache(lambda: session.client("s3", endpoint_url=endpoint_url, config=config)),
     )

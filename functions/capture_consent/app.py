@@ -19,8 +19,7 @@ def handler(request: Request) -> Response:
     """Capture the record, and return whether the contact had opted in before."""
     org_id = request.organization.org_id
     sent = json_api.parse_object(request.body, request.content_type)
-
-    def capture_record() -> Response:
+    with request.claim() as claim:
         request.spend(1)
         senders = directory.senders(org_id, attested.phone_number_ids([sent]))
         context = attested.ReadContext(request.receipt.received_at, senders)
@@ -28,6 +27,6 @@ def handler(request: Request) -> Response:
         before = ledger.current(org_id, record.sender, record.contact)
         capture([record], org_id, ledger, receipt=request.receipt, time_left=request.time_left)
         consent_id = directory.consent_id(org_id, record.sender, record.contact)
-        return attested.render_single(consent_id, record, already_opted_in=is_opt_in(before))
-
-    return request.once(capture_record)
+        return claim.keep(
+            attested.render_single(consent_id, record, already_opted_in=is_opt_in(before))
+        )

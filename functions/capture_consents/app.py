@@ -18,8 +18,7 @@ def handler(request: Request) -> Response:
     """Capture each record by itself: one bad record never sinks the rest."""
     caller = request.organization
     records = attested.parse_batch(request.body, request.content_type, caller.records_per_minute)
-
-    def capture_records() -> Response:
+    with request.claim() as claim:
         request.spend(len(records))
         senders = directory.senders(caller.org_id, attested.phone_number_ids(records))
         context = attested.ReadContext(request.receipt.received_at, senders)
@@ -30,6 +29,4 @@ def handler(request: Request) -> Response:
             receipt=request.receipt,
             time_left=request.time_left,
         )
-        return attested.render_batch(outcomes)
-
-    return request.once(capture_records)
+        return claim.keep(attested.render_batch(outcomes))

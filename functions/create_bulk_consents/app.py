@@ -21,8 +21,7 @@ ledger = wiring.ledger()
 def handler(request: Request) -> Response:
     """Record each item by itself: one bad item never sinks the rest."""
     items = bulk_consents.parse_batch(request.body, request.organization.records_per_minute)
-
-    def record_items() -> Response:
+    with request.claim() as claim:
         request.spend(len(items))
         outcomes = capture(
             bulk_consents.read_batch(items, request.receipt.received_at),
@@ -31,6 +30,4 @@ def handler(request: Request) -> Response:
             receipt=request.receipt,
             time_left=request.time_left,
         )
-        return bulk_consents.render_batch(items, outcomes)
-
-    return request.once(record_items)
+        return claim.keep(bulk_consents.render_batch(items, outcomes))

@@ -1,5 +1,6 @@
 """The numbers, states and messages of the guides are those of the code."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from consents.domain.organization import (
 )
 from consents.domain.outcome import Stored
 from consents.domain.token_bucket import WINDOW_SECONDS
-from consents.http.idempotency import KEPT_SECONDS
+from consents.http.idempotency import KEPT_FOR
 from consents.http.request import MAX_IDEMPOTENCY_KEY_LENGTH
 from consents.imports import api, bucket, limits, parts, rows
 from samcli.yamlhelper import parse_yaml_file
@@ -49,7 +50,7 @@ def text(name: str) -> str:
         ("rate-limits", f"w={WINDOW_SECONDS}"),
         ("rate-limits", f"| `POST /v1/imports` | {limits.MAX_OPEN_UPLOADS}:"),
         ("retries-and-idempotency", f"a header of 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} characters"),
-        ("retries-and-idempotency", f"within {KEPT_SECONDS // 3600} hours"),
+        ("retries-and-idempotency", f"within {KEPT_FOR // timedelta(hours=1)} hours"),
         ("retries-and-idempotency", f"within {CACHE_SECONDS} seconds"),
         ("retries-and-idempotency", f"error code {bulk_consents.INVALID_ITEM}"),
         ("retries-and-idempotency", f"reason `{attested.reason(Stored.UNAVAILABLE)}`"),

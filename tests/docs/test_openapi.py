@@ -4,6 +4,7 @@ import json
 import tomllib
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from consents.domain.outcome import Stored
 from consents.domain.record import Receipt, Status, timestamp
 from consents.domain.token_bucket import WINDOW_SECONDS, Level
 from consents.http import json_api
-from consents.http.idempotency import KEPT_SECONDS, REPLAYED, Claim
+from consents.http.idempotency import KEPT_FOR, REPLAYED, Claim
 from consents.http.request import MAX_IDEMPOTENCY_KEY_LENGTH, Request, Stores
 from consents.http.response import Response
 from consents.imports import api as imports
@@ -40,6 +41,7 @@ from tests.factories import (
     attested_reason,
     bulk_tokens,
     form_body,
+    lambda_context,
     verbal_json,
     with_field,
 )
@@ -642,16 +644,16 @@ class KeysAsRead:
     def __init__(self) -> None:
         self.read: list[str] = []
 
-    def once(self, claim: Claim, work: Callable[[], Response], _context: object) -> Response:
-        self.read.append(claim.key)
-        return work()
+    def claim(self, _scope: str, key: str, *_: object) -> AbstractContextManager[Claim]:
+        self.read.append(key)
+        return nullcontext(Claim())
 
 
 def key_as_read(sent: str) -> str:
     keys = KeysAsRead()
     request = Request(
         {"httpMethod": "POST", "resource": "/", "headers": {KEY["name"]: sent}, "body": ""},
-        cast(Any, None),
+        lambda_context(),
         Caller(
             Credential("org_1", "key", frozenset(), "-", None, None),
             Organization("org_1", "Clinic", "payg", ALLOWANCE, "-"),
@@ -660,8 +662,8 @@ def key_as_read(sent: str) -> str:
         max_bytes=0,
         stores=Stores(cast(Any, None), cast(Any, keys), cast(Any, None)),
     )
-    request.once(lambda: Response(200, b""))
-    return keys.read[0]
+    with request.claim():
+        return keys.read[0]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -701,7 +703,7 @@ def test_an_idempotency_key_that_breaks_the_schema_is_rejected(sent: str) -> Non
 def test_the_limits_of_an_idempotency_key_are_documented() -> None:
     described = flat(KEY["description"])
     assert f"1 to {MAX_IDEMPOTENCY_KEY_LENGTH} characters" in described
-    assert f"for {KEPT_SECONDS // 3600} hours" in described
+    assert f"for {KEPT_FOR // timedelta(hours=1)} hours" in described
 
 
 # --- fields ---

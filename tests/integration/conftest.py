@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from botocore.config import Config
 from consents import wiring
 from consents.accounts.directory import (
     Directory,
@@ -25,7 +26,7 @@ from consents.accounts.directory import (
     organization_key,
     sender_key,
 )
-from consents.aws.dynamodb import CONFIG, Table, encode_item
+from consents.aws.dynamodb import BOTO_CONFIG, Table, encode_item
 from consents.capture import bulk_consents
 from consents.capture.ledger import Ledger
 from consents.http import endpoint as http
@@ -35,8 +36,9 @@ from ministack.services.cloudformation import language_extensions
 from samcli.yamlhelper import parse_yaml_file
 
 from tests.integration.drops import DROPS_BUCKET, Drops
-from tests.integration.faults import BreakCall, breaker
+from tests.integration.faults import BreakCall, breaker, table_breaker
 from tests.integration.invocation import ROOT, Invocation, Response, event_of
+from tests.integration.watched import Watched, handlers_client, watch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -87,6 +89,7 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        watch(wiring)
         with subprocess.Popen(
             [sys.executable, "-m", "ministack"],
             stdout=subprocess.DEVNULL,
@@ -158,26 +161,32 @@ def _queue_url(port: int, name: str) -> str:
 
 @pytest.fixture
 def dynamodb(engine: None) -> "DynamoDBClient":
-    """A client of the engine, made as the functions make theirs."""
-    return boto3.client("dynamodb", config=CONFIG)
+    """A client of the engine for what a test prepares or looks at."""
+    return boto3.client("dynamodb", config=Config(**BOTO_CONFIG))
 
 
 @pytest.fixture
-def ledger(dynamodb: "DynamoDBClient") -> Ledger:
+def tables(engine: None) -> Watched:
+    """A client of the engine as the stores of the functions have it, and of no other test."""
+    return Watched(handlers_client().client)
+
+
+@pytest.fixture
+def ledger(tables: Watched) -> Ledger:
     """The ledger, with an empty cache of agreement texts."""
-    return Ledger(Table(dynamodb, "LedgerTable"), max_call_seconds=1)
+    return Ledger(Table(tables, "LedgerTable"), max_call_seconds=1)
 
 
 @pytest.fixture
-def imports_table(dynamodb: "DynamoDBClient") -> Table:
+def imports_table(tables: Watched) -> Table:
     """The table of imports."""
-    return Table(dynamodb, "ImportsTable")
+    return Table(tables, "ImportsTable")
 
 
 @pytest.fixture
-def directory(dynamodb: "DynamoDBClient") -> Directory:
+def directory(tables: Watched) -> Directory:
     """The directory, with an empty cache."""
-    return Directory(Table(dynamodb, "DirectoryTable"), lambda: b"pepper")
+    return Directory(Table(tables, "DirectoryTable"), lambda: b"pepper")
 
 
 @pytest.fixture
@@ -297,7 +306,7 @@ def invoke(engine: None) -> Invoke:
 @pytest.fixture
 def break_call(engine: None) -> Iterator[BreakCall]:
     """Let a fault respond to the functions' DynamoDB calls of one name."""
-    yield from breaker(wiring.dynamodb(), "dynamodb")
+    yield from table_breaker(handlers_client())
 
 
 @pytest.fixture
@@ -351,11 +360,5 @@ def metrics(engine: None, capsys: pytest.CaptureFixture[str]) -> Metrics:
 def calls(engine: None) -> Iterator[list[str]]:
     """The names of the DynamoDB calls that the handlers make."""
     names: list[str] = []
-    events = wiring.dynamodb().meta.events
-
-    def count(model: Any, **_: Any) -> None:
-        names.append(model.name)
-
-    events.register("before-call.dynamodb", count)
-    yield names
-    events.unregister("before-call.dynamodb", count)
+    with handlers_client().watch(lambda operation, **_: names.append(operation)):
+        yield names

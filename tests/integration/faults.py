@@ -5,6 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ConnectTimeoutError
 
+from tests.integration.watched import Watched
+
 type Fault = Callable[..., Any]
 type BreakCall = Callable[[str, Fault], None]
 
@@ -41,8 +43,24 @@ def some_times(count: int, fault: Fault) -> Fault:
     return lambda **call: fault(**call) if next(left, None) is not None else None
 
 
-def breaker(client: Any, service: str) -> Iterator[BreakCall]:
+def table_breaker(client: Watched) -> Iterator[BreakCall]:
     """Yield a function that lets a fault respond to a client's calls of one name."""
+    broken: list[Fault] = []
+
+    def break_call(name: str, fault: Fault) -> None:
+        def of_name(operation: str, **call: Any) -> Any:
+            return fault(operation=operation, **call) if operation == name else None
+
+        broken.append(of_name)
+        client.watchers.append(of_name)
+
+    yield break_call
+    for fault in broken:
+        client.watchers.remove(fault)
+
+
+def breaker(client: Any, service: str) -> Iterator[BreakCall]:
+    """Yield a function that lets a fault respond to a botocore client's calls of one name."""
     broken: list[tuple[str, Fault]] = []
 
     def break_call(name: str, fault: Fault) -> None:

@@ -14,6 +14,8 @@ from consents.domain.organization import Scope
 from consents.http import json_api
 
 from tests.integration.conftest import Invoke, NewTenant, Tenant
+from tests.integration.faults import Http
+from tests.integration.watched import Watched
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -146,12 +148,10 @@ class Clock:
 
 
 @pytest.fixture
-def reads(dynamodb: "DynamoDBClient") -> list[str]:
+def reads(tables: Watched) -> list[str]:
     """The names of the calls that the client has made."""
     names: list[str] = []
-    dynamodb.meta.events.register(
-        "before-call.dynamodb", lambda model, **_: names.append(model.name)
-    )
+    tables.watchers.append(lambda operation, **_: names.append(operation))
     return names
 
 
@@ -161,8 +161,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def patient_directory(dynamodb: "DynamoDBClient", clock: Clock) -> Directory:
-    return Directory(Table(dynamodb, "DirectoryTable"), lambda: b"pepper", clock=clock)
+def patient_directory(tables: Watched, clock: Clock) -> Directory:
+    return Directory(Table(tables, "DirectoryTable"), lambda: b"pepper", clock=clock)
 
 
 def test_a_revoked_key_works_until_the_cache_expires(
@@ -250,11 +250,11 @@ def test_a_sender_in_constant_use_is_read_again_too(
 
 @pytest.mark.parametrize("share", [0.3, 0.4, 0.6, 0.8, 0.9])
 def test_an_entry_that_expires_during_a_request_is_read_again(
-    dynamodb: "DynamoDBClient", tenant: Tenant, share: float
+    tables: Watched, tenant: Tenant, share: float
 ) -> None:
     moments = itertools.count(step=CACHE_SECONDS * share)
     directory = Directory(
-        Table(dynamodb, "DirectoryTable"), lambda: b"pepper", clock=lambda: next(moments)
+        Table(tables, "DirectoryTable"), lambda: b"pepper", clock=lambda: next(moments)
     )
 
     secret = json_api.secret(tenant.bearer["Authorization"])
@@ -265,21 +265,16 @@ def test_an_entry_that_expires_during_a_request_is_read_again(
         assert found == {tenant.phone_number_id: tenant.phone_number}
 
 
-def test_unprocessed_keys_of_senders_are_read_again(
-    dynamodb: "DynamoDBClient", tenant: Tenant
-) -> None:
+def test_unprocessed_keys_of_senders_are_read_again(tables: Watched, tenant: Tenant) -> None:
     waits: list[float] = []
-    directory = Directory(Table(dynamodb, "DirectoryTable", sleep=waits.append), lambda: b"pepper")
+    directory = Directory(Table(tables, "DirectoryTable", sleep=waits.append), lambda: b"pepper")
 
-    def hand_back_once(params: dict[str, Any], **_: Any) -> Any:
+    def hand_back_once(parameters: dict[str, Any], **_: Any) -> Any:
         if waits:
             return None
-        return Http200(), {
-            "Responses": {},
-            "UnprocessedKeys": json.loads(params["body"])["RequestItems"],
-        }
+        return Http(200), {"Responses": {}, "UnprocessedKeys": parameters["RequestItems"]}
 
-    dynamodb.meta.events.register("before-call.dynamodb.BatchGetItem", hand_back_once)
+    tables.watchers.append(hand_back_once)
     assert directory.senders(tenant.org_id, [tenant.phone_number_id]) == {
         tenant.phone_number_id: tenant.phone_number
     }

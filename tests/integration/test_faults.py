@@ -40,8 +40,8 @@ def bug(**_: Any) -> Any:
     raise RuntimeError("+15554443333")
 
 
-def refuse_first_statement(params: dict[str, Any], **_: Any) -> Any:
-    count = len(json.loads(params["body"])["Statements"])
+def refuse_first_statement(parameters: dict[str, Any], **_: Any) -> Any:
+    count = len(parameters["Statements"])
     refused = {"Error": {"Code": "AccessDenied", "Message": "-"}}
     return Http(200), {"Responses": [refused] + [{}] * (count - 1)}
 

@@ -159,8 +159,8 @@ def test_a_call_over_the_limit_leaves_its_key_free(invoke: Invoke, new_tenant: N
     assert invoke(BULK, headers(tenant, BULK, "second"), body=other_body).status == 429
 
 
-def refuse_the_first(params: dict[str, Any], **_: Any) -> Any:
-    count = len(json.loads(params["body"])["Statements"])
+def refuse_the_first(parameters: dict[str, Any], **_: Any) -> Any:
+    count = len(parameters["Statements"])
     return Http200(), {"Responses": [{"Error": {"Code": "AccessDenied"}}] + [{}] * (count - 1)}
 
 
@@ -277,8 +277,8 @@ def test_when_keys_cannot_be_claimed_nothing_is_done(
 def test_when_an_answer_cannot_be_kept_the_caller_still_gets_it(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall
 ) -> None:
-    def not_of_idempotency(params: dict[str, Any], **_: Any) -> Any:
-        return down() if json.loads(params["body"])["TableName"] == "IdempotencyTable" else None
+    def not_of_idempotency(parameters: dict[str, Any], **_: Any) -> Any:
+        return down() if parameters["TableName"] == "IdempotencyTable" else None
 
     break_call("UpdateItem", not_of_idempotency)
 

@@ -18,6 +18,7 @@ from tests.integration.conftest import Invoke, Tenant
 from tests.integration.drops import DROPS_BUCKET, TOO_LONG, Drops, created, run, sqs_event
 from tests.integration.test_import_limits import items_of
 from tests.integration.uploads import Api, uploaded
+from tests.integration.watched import handlers_client
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,13 +62,13 @@ def crashes(engine: None) -> Iterator[Crashes]:  # noqa: ARG001 - it must be up
     """Crashes of the functions; their clients are made anew for no test."""
     crashes = Crashes()
     clients: dict[str, Any] = {
-        "dynamodb": wiring.dynamodb(),
         "s3": import_wiring.bucket()._objects._client,
         "sqs": import_wiring._sqs(),
     }
     for service, client in clients.items():
         client.meta.events.register(f"before-call.{service}", crashes)
-    yield crashes
+    with handlers_client().watch(crashes):
+        yield crashes
     for service, client in clients.items():
         client.meta.events.unregister(f"before-call.{service}", crashes)
 

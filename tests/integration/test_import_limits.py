@@ -23,6 +23,7 @@ from tests.factories import NOW, item_json, jsonl
 from tests.integration.conftest import NewTenant, Tenant
 from tests.integration.drops import TOO_LONG, Drops, run, sqs_event
 from tests.integration.faults import BreakCall, Http
+from tests.integration.watched import Watched, handlers_client
 from tests.integration.workers import at_once
 
 if TYPE_CHECKING:
@@ -33,15 +34,15 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def limits(dynamodb: "DynamoDBClient") -> Limits:
+def limits(tables: Watched) -> Limits:
     """The limits, with a client that no fault is injected into."""
-    return Limits(Table(dynamodb, "ImportsTable"))
+    return Limits(Table(tables, "ImportsTable"))
 
 
 @pytest.fixture
-def all_limits(dynamodb: "DynamoDBClient") -> list[Limits]:
+def all_limits(engine: None) -> list[Limits]:  # noqa: ARG001 - it must be up
     """As many users of the limits as there are racers."""
-    return [Limits(Table(dynamodb, "ImportsTable")) for _ in range(RACERS)]
+    return [Limits(Table(handlers_client(), "ImportsTable")) for _ in range(RACERS)]
 
 
 def new_id() -> str:
@@ -132,16 +133,17 @@ def test_racing_announcements_replace_exactly_the_expired_ones(
 
 
 def test_no_expression_of_expired_uploads_is_over_4_kb(
-    limits: Limits, dynamodb: "DynamoDBClient", org_id: str
+    limits: Limits, tables: Watched, dynamodb: "DynamoDBClient", org_id: str
 ) -> None:
     fill(dynamodb, org_id, MAX_OPEN_UPLOADS, NOW)
     lengths: list[int] = []
-    dynamodb.meta.events.register(
-        "provide-client-params.dynamodb.UpdateItem",
-        lambda params, **_: lengths.append(len(params["UpdateExpression"])),
-    )
 
-    assert opens(limits, org_id)
+    def measure(operation: str, parameters: dict[str, Any]) -> None:
+        if operation == "UpdateItem":
+            lengths.append(len(parameters["UpdateExpression"]))
+
+    with tables.watch(measure):
+        assert opens(limits, org_id)
     assert max(lengths) <= 4096
 
 

@@ -34,6 +34,7 @@ from tests.integration.drops import (
 )
 from tests.integration.faults import BreakCall, Http, error_response, killed, some_times
 from tests.integration.invocation import event_of
+from tests.integration.watched import Watched
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -331,17 +332,14 @@ def test_a_count_that_conflicts_with_another_is_written_again(
     assert drops.totals(drop) == ("completed", 1, 0, 0)
 
 
-def test_a_write_that_always_conflicts_raises_in_the_end(
-    dynamodb: "DynamoDBClient", tenant: Tenant
-) -> None:
+def test_a_write_that_always_conflicts_raises_in_the_end(tables: Watched, tenant: Tenant) -> None:
     waits: list[float] = []
-    conflict = error_response(400, "TransactionConflictException")
-    dynamodb.meta.events.register("before-call.dynamodb.UpdateItem", conflict)
+    tables.watchers.append(error_response(400, "TransactionConflictException"))
     drop = parse_key(DROPS_BUCKET, f"drops/{tenant.org_id}/attested/a.csv", "v1")
     assert drop is not None
 
     with pytest.raises(Unavailable):
-        ImportTable(Table(dynamodb, "ImportsTable", sleep=waits.append)).begin(drop, NOW)
+        ImportTable(Table(tables, "ImportsTable", sleep=waits.append)).begin(drop, NOW)
     assert 0 < sum(waits) < 60
 
 

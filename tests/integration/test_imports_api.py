@@ -26,6 +26,7 @@ from tests.integration.drops import DROPS_BUCKET, TOO_LONG, Drops, created, csv_
 from tests.integration.invocation import event_of
 from tests.integration.test_import_limits import fill
 from tests.integration.uploads import CONTENT, Api, put, uploaded
+from tests.integration.watched import Watched
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -170,10 +171,8 @@ def test_only_an_announcement_without_a_file_is_forgotten(
     assert "expiration" not in dynamodb.get_item(TableName="ImportsTable", Key=key)["Item"]
 
 
-def test_an_announcement_whose_answer_was_lost_is_kept_once(
-    api: Api, dynamodb: "DynamoDBClient"
-) -> None:
-    progress = ImportTable(Table(dynamodb, "ImportsTable"))
+def test_an_announcement_whose_answer_was_lost_is_kept_once(api: Api, tables: Watched) -> None:
+    progress = ImportTable(Table(tables, "ImportsTable"))
     found = progress.find_any(api.announce()["import_id"])
     assert found is not None
     progress.announce(found)  # type: ignore[arg-type]

@@ -1,7 +1,6 @@
 """The ledger against a real engine: what is stored, what counts, and what a fault leaves behind."""
 
 import itertools
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -9,16 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ParamValidationError, ReadTimeoutError
-from consents.aws.dynamodb import CALLS_AT_A_TIME, CONFIG, Table
-from consents.aws.errors import is_transient
+from consents.aws.client import CALLS_AT_A_TIME
+from consents.aws.dynamodb import Table
+from consents.aws.errors import call_error
 from consents.capture.ledger import Ledger
 from consents.domain.outcome import InsertResult
 from consents.domain.record import ConsentRecord, Receipt, Status, Wire, text_hash, timestamp
 
 from tests.integration.callers import ledger_items
+from tests.integration.faults import Http
+from tests.integration.watched import Watched
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -74,35 +75,26 @@ def many(count: int) -> list[ConsentRecord]:
 class Calls:
     """Counts the statements of each ledger call, and lets a test answer in the engine's place."""
 
-    def __init__(self, client: "DynamoDBClient") -> None:
+    def __init__(self, client: Watched) -> None:
         self.statements: list[int] = []
         self.answer: Callable[[list[Any]], Any] | None = None
-        client.meta.events.register(
-            "provide-client-params.dynamodb.BatchExecuteStatement", self._count
-        )
-        client.meta.events.register("before-call.dynamodb.BatchExecuteStatement", self._before)
-        self._sent: list[Any] = []
+        client.watchers.append(self._answer)
 
-    def _count(self, params: dict[str, Any], **_: Any) -> None:
-        self._sent = params["Statements"]
-        self.statements.append(len(params["Statements"]))
-
-    def _before(self, **_: Any) -> Any:
-        return self.answer(self._sent) if self.answer else None
+    def _answer(self, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation != "BatchExecuteStatement":
+            return None
+        self.statements.append(len(parameters["Statements"]))
+        return self.answer(parameters["Statements"]) if self.answer else None
 
 
 @pytest.fixture
-def calls(dynamodb: "DynamoDBClient") -> Calls:
-    return Calls(dynamodb)
+def calls(tables: Watched) -> Calls:
+    return Calls(tables)
 
 
-class Http200:
-    status_code = 200
-
-
-def errors(*codes: str | None) -> tuple[Http200, dict[str, Any]]:
+def errors(*codes: str | None) -> tuple[Http, dict[str, Any]]:
     answers = [{"Error": {"Code": code, "Message": "-"}} if code else {} for code in codes]
-    return Http200(), {"Responses": answers}
+    return Http(200), {"Responses": answers}
 
 
 @pytest.fixture
@@ -291,12 +283,12 @@ def test_only_records_whose_text_failed_are_not_stored(
 
 
 def test_16_concurrent_appends_store_each_record_once(
-    dynamodb: "DynamoDBClient", org_id: str
+    tables: Watched, dynamodb: "DynamoDBClient", org_id: str
 ) -> None:
     records = [attested("agreed", f"+1555000{number:04}") for number in range(50)]
 
     def run(thread: int) -> list[bool]:
-        own = Ledger(Table(dynamodb, "LedgerTable"), max_call_seconds=1)
+        own = Ledger(Table(tables, "LedgerTable"), max_call_seconds=1)
         return own.append(org_id, records, receipt(NOON + seconds(thread), str(thread)), plenty)
 
     with ThreadPoolExecutor(16) as threads:
@@ -314,10 +306,10 @@ TRANSIENT = ["ThrottlingError", "ProvisionedThroughputExceeded", "InternalServer
 
 @pytest.mark.parametrize("code", TRANSIENT)
 def test_only_throttled_statements_are_retried(
-    dynamodb: "DynamoDBClient", org_id: str, calls: Calls, code: str
+    tables: Watched, org_id: str, calls: Calls, code: str
 ) -> None:
     waits: list[float] = []
-    ledger = Ledger(Table(dynamodb, "LedgerTable", sleep=waits.append), max_call_seconds=1)
+    ledger = Ledger(Table(tables, "LedgerTable", sleep=waits.append), max_call_seconds=1)
     outcomes: Iterator[Any] = iter([errors(None, code, None, code), errors(None, code), None])
     calls.answer = lambda _: next(outcomes)
 
@@ -328,11 +320,11 @@ def test_only_throttled_statements_are_retried(
 
 
 def test_processes_from_one_snapshot_back_off_differently(
-    dynamodb: "DynamoDBClient", org_id: str, calls: Calls
+    tables: Watched, org_id: str, calls: Calls
 ) -> None:
     """The state of `random` would be in the snapshot, and all of them come back at one instant."""
     waits: list[float] = []
-    ledger = Ledger(Table(dynamodb, "LedgerTable", sleep=waits.append), max_call_seconds=1)
+    ledger = Ledger(Table(tables, "LedgerTable", sleep=waits.append), max_call_seconds=1)
     for _ in range(2):
         outcomes: Iterator[Any] = iter([errors("ThrottlingError"), None])
         calls.answer = lambda _, outcomes=outcomes: next(outcomes)
@@ -343,21 +335,25 @@ def test_processes_from_one_snapshot_back_off_differently(
 
 
 def test_records_still_throttled_at_the_timeout_are_named(
-    dynamodb: "DynamoDBClient", org_id: str, calls: Calls
+    tables: Watched, org_id: str, calls: Calls
 ) -> None:
-    left = iter([10.0, 9.0, 7.0, 6.9])
-    ledger = Ledger(Table(dynamodb, "LedgerTable", sleep=lambda _: None), max_call_seconds=7)
+    left = [10.0, 9.0, 7.0, 6.9]
+    ledger = Ledger(Table(tables, "LedgerTable", sleep=lambda _: None), max_call_seconds=7)
     first: Iterator[Any] = iter([errors(None, "ThrottlingError", None)])
     calls.answer = lambda sent: next(first, None) or errors(*["ThrottlingError"] * len(sent))
 
-    assert ledger.append(org_id, many(3), receipt(), lambda: next(left)) == [True, False, True]
+    assert ledger.append(org_id, many(3), receipt(), lambda: left[len(calls.statements)]) == [
+        True,
+        False,
+        True,
+    ]
     assert calls.statements == [3, 1, 1]
 
 
 def test_a_table_that_never_responds_leaves_time_to_respond(
-    dynamodb: "DynamoDBClient", org_id: str, calls: Calls
+    tables: Watched, org_id: str, calls: Calls
 ) -> None:
-    ledger = Ledger(Table(dynamodb, "LedgerTable"), max_call_seconds=7)
+    ledger = Ledger(Table(tables, "LedgerTable"), max_call_seconds=7)
     left = [20.0]
 
     def time_out(_: Sequence[Any]) -> Any:
@@ -370,9 +366,9 @@ def test_a_table_that_never_responds_leaves_time_to_respond(
 
 
 def test_a_write_with_a_lost_response_succeeds_when_repeated(
-    dynamodb: "DynamoDBClient", ledger: Ledger, org_id: str, calls: Calls
+    tables: Watched, dynamodb: "DynamoDBClient", ledger: Ledger, org_id: str, calls: Calls
 ) -> None:
-    other = Ledger(Table(dynamodb, "LedgerTable"), max_call_seconds=1)
+    other = Ledger(Table(tables, "LedgerTable"), max_call_seconds=1)
     attempts: list[int] = []
 
     def lose_the_first_answer(sent: Sequence[Any]) -> Any:
@@ -389,10 +385,8 @@ def test_a_write_with_a_lost_response_succeeds_when_repeated(
     assert len(ledger_items(dynamodb, org_id)) == 25
 
 
-def test_a_missing_table_is_not_retried(
-    dynamodb: "DynamoDBClient", org_id: str, calls: Calls
-) -> None:
-    ledger = Ledger(Table(dynamodb, "NoSuchTable"), max_call_seconds=1)
+def test_a_missing_table_is_not_retried(tables: Watched, org_id: str, calls: Calls) -> None:
+    ledger = Ledger(Table(tables, "NoSuchTable"), max_call_seconds=1)
 
     assert ledger.append(org_id, many(30), receipt(), plenty) == [False] * 30
     assert sorted(calls.statements) == [5, 25]
@@ -408,54 +402,26 @@ def test_a_row_recognises_its_record_and_those_of_others(ledger: Ledger, org_id:
         assert arrivals == [InsertResult.DUPLICATE, InsertResult.NEW, InsertResult.DUPLICATE]
 
 
-def test_unprocessed_keys_of_holders_are_read_again(
-    dynamodb: "DynamoDBClient", org_id: str
-) -> None:
+def test_unprocessed_keys_of_holders_are_read_again(tables: Watched, org_id: str) -> None:
     waits: list[float] = []
-    ledger = Ledger(Table(dynamodb, "LedgerTable", sleep=waits.append), max_call_seconds=1)
+    ledger = Ledger(Table(tables, "LedgerTable", sleep=waits.append), max_call_seconds=1)
     ledger.append(org_id, many(2), receipt(), plenty)
 
-    def hand_back(params: dict[str, Any], **_: Any) -> Any:
-        unread = json.loads(params["body"])["RequestItems"]
-        return (Http200(), {"Responses": {}, "UnprocessedKeys": unread}) if len(waits) < 3 else None
+    def hand_back(operation: str, parameters: dict[str, Any]) -> Any:
+        if operation != "BatchGetItem" or len(waits) == 3:
+            return None
+        return Http(200), {"Responses": {}, "UnprocessedKeys": parameters["RequestItems"]}
 
-    dynamodb.meta.events.register("before-call.dynamodb.BatchGetItem", hand_back)
+    tables.watchers.append(hand_back)
     receipts = [receipt(), receipt(by="another")]
     arrivals = ledger.append_rows(org_id, many(2), receipts, plenty)
     assert arrivals == [InsertResult.NEW, InsertResult.DUPLICATE]
     assert len(waits) == 3
 
 
-def test_a_client_that_checks_its_parameters_writes_the_same(org_id: str) -> None:
-    checking, sending_as_given = (
-        Ledger(Table(boto3.client("dynamodb", config=config), "LedgerTable"), max_call_seconds=1)
-        for config in (None, CONFIG)
-    )
-
-    for ledger in (checking, sending_as_given):
-        assert ledger.append(org_id, [consent()], receipt(), plenty) == [True]
-    assert len(list(checking.history(org_id, CONTACT))) == 1
-
-
 def test_a_call_that_could_never_succeed_is_not_repeated() -> None:
-    assert not is_transient(ParamValidationError(report="-"))
-    assert is_transient(ReadTimeoutError(endpoint_url="-"))
-
-
-def test_the_client_validates_one_statement_and_sends_all(
-    dynamodb: "DynamoDBClient", ledger: Ledger, org_id: str
-) -> None:
-    walked, sent = [], []
-    events: Any = dynamodb.meta.events
-    call = "dynamodb.BatchExecuteStatement"
-    events.register(
-        f"before-parameter-build.{call}", lambda params, **_: walked.append(params["Statements"])
-    )
-    events.register(
-        f"before-send.{call}", lambda request, **_: sent.append(json.loads(request.body))
-    )
-    contacts = [f"+1555444{number:04}" for number in range(25)]
-
-    assert all(ledger.append(org_id, [consent(contact=c) for c in contacts], receipt(), plenty))
-    assert [len(statements) for statements in walked] == [1]
-    assert [len(body["Statements"]) for body in sent] == [25]
+    failures = [
+        call_error(error)
+        for error in (ParamValidationError(report="-"), ReadTimeoutError(endpoint_url="-"))
+    ]
+    assert [failed and failed.is_transient for failed in failures] == [False, True]

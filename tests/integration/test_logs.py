@@ -323,15 +323,15 @@ def no_connection(**_: Any) -> Any:
     raise ConnectTimeoutError(endpoint_url="http://contact/+15554443333")
 
 
-def bug(params: dict[str, Any], **_: Any) -> Any:
-    raise RuntimeError(params["body"])
+def bug(parameters: dict[str, Any], **_: Any) -> Any:
+    raise RuntimeError(parameters)
 
 
 def refused(status: int, code: str) -> Fault:
     """Return a fault whose message repeats the whole call, as DynamoDB's own may."""
 
-    def answer(params: dict[str, Any], **_: Any) -> Any:
-        error = {"Code": code, "Message": str(params["body"])}
+    def answer(parameters: dict[str, Any], **_: Any) -> Any:
+        error = {"Code": code, "Message": str(parameters)}
         return Http(status), {"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}
 
     return answer
@@ -353,7 +353,7 @@ def break_table(break_call: BreakCall) -> Callable[[str, Fault], None]:
 
     def break_table(table: str, fault: Fault) -> None:
         def of_table(**call: Any) -> Any:
-            return fault(**call) if table.encode() in bytes(call["params"]["body"]) else None
+            return fault(**call) if table in str(call["parameters"]) else None
 
         for name in CALLS:
             break_call(name, of_table)

@@ -22,6 +22,7 @@ import pytest
 from consents.aws.dynamodb import MAX_CALL_SECONDS, MAX_WAIT_SECONDS, Table
 from consents.domain import token_bucket
 from consents.domain.record import Receipt
+from consents.domain.token_bucket import Level
 from consents.http.rate_limits import RateLimits
 from consents.http.request import RESPONSE_SECONDS
 
@@ -50,8 +51,10 @@ from tests.integration.conftest import (
     free_port,
     wait_until_healthy,
 )
+from tests.integration.faults import Http
 from tests.integration.invocation import ROOT, Invocation, Response
-from tests.integration.workers import Worker, at_once
+from tests.integration.watched import handlers_client
+from tests.integration.workers import NAME, TRANSPORTS, Worker, at_once
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -170,10 +173,11 @@ def proxy(the_proxy: Proxy) -> Iterator[Proxy]:
     the_proxy.mend()
 
 
-@pytest.fixture(scope="module")
-def workers(the_proxy: Proxy) -> list[Worker]:
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def workers(the_proxy: Proxy, request: pytest.FixtureRequest) -> list[Worker]:
     """Processes that reach their tables through the proxy, none on its first call."""
-    workers = [Worker(the_proxy.url, f"worker-{number:02}") for number in range(18)]
+    transport: str = request.param
+    workers = [Worker(the_proxy.url, f"{transport}-{number:02}", transport) for number in range(18)]
     for worker in workers:
         assert worker.invoke(BULK, {"Authorization": "Bearer nobody"}).status == 401
     return workers
@@ -190,7 +194,7 @@ class Case:
     dynamodb: "DynamoDBClient"
 
     def rule(self, fault: Rule, **others: Any) -> Rule:
-        return self.step | fault | {"headers": {"X-Worker": self.worker.name}} | others
+        return self.step | fault | {"headers": {NAME: self.worker.name}} | others
 
     def call(self, milliseconds: int = WHOLE, **changes: Any) -> Response:
         sent = headers(self.tenant, self.event)
@@ -205,7 +209,7 @@ class Case:
     def draw_before(self) -> int:
         """Draw on the bucket where the case wants a busy one; return when it is full."""
         if self.step is not DRAW_WHILE_IDLE:
-            limits = RateLimits(Table(self.dynamodb, "RateLimitsTable"))
+            limits = RateLimits(Table(handlers_client(), "RateLimitsTable"))
             receipt = Receipt(datetime.now(UTC), uuid4().hex)
             limits.spend(self.tenant.org_id, 50, PER_MINUTE, receipt)  # busy for 50 s
         return self.full_at()
@@ -320,10 +324,11 @@ def test_a_claim_with_a_lost_response_does_not_block_its_request(
 
 def test_an_unanswered_claim_holds_its_key_until_its_timeout(cases: NewCases, proxy: Proxy) -> None:
     (case,) = cases([BULK], CLAIM)
-    proxy.break_calls(case.rule(LOST_REPLY, times=2))  # that of the client's own repeat, too
+    proxy.break_calls(case.rule(LOST_REPLY))  # that of the client's own repeats, too
     before = case.draw_before()
 
     assert is_unavailable(case.call(1_500), BULK)
+    proxy.mend()
     assert is_done(until_final(case.call, longest=5))
     assert len(case.stored()) == 1
     assert case.drawn_since(before) == COUNTED[BULK]
@@ -335,16 +340,18 @@ def test_a_retried_spending_after_another_costs_at_most_twice(
     (case,) = cases([BULK], DRAW_WHILE_BUSY)
     proxy.break_calls(case.rule(LOST_REPLY, times=1))
     before = case.draw_before()
-    limits = RateLimits(Table(case.dynamodb, "RateLimitsTable"))
+    limits = RateLimits(Table(handlers_client(), "RateLimitsTable"))
 
-    def draw_between(caught_exception: Exception | None, **_: Any) -> None:
-        if caught_exception:
+    drawn: list[Level] = []
+
+    def draw_between(**_: Any) -> None:
+        if proxy.fired() and not drawn:  # this is the repeat
             receipt = Receipt(datetime.now(UTC), uuid4().hex)
-            limits.spend(case.tenant.org_id, 3, PER_MINUTE, receipt)
+            drawn.append(limits.spend(case.tenant.org_id, 3, PER_MINUTE, receipt))
 
-    case.worker.client.meta.events.register_first("needs-retry.dynamodb.UpdateItem", draw_between)
+    case.worker.boto3.meta.events.register("before-send.dynamodb.UpdateItem", draw_between)
     answer = case.call()
-    case.worker.client.meta.events.unregister("needs-retry.dynamodb.UpdateItem", draw_between)
+    case.worker.boto3.meta.events.unregister("before-send.dynamodb.UpdateItem", draw_between)
     assert is_done(answer)
     assert case.drawn_since(before) in (COUNTED[BULK] + 3, 2 * COUNTED[BULK] + 3)
 
@@ -443,7 +450,7 @@ def test_a_429_frees_its_key_even_if_the_first_try_fails(
 def drain(cases: list[Case]) -> None:
     for case in cases:
         receipt = Receipt(datetime.now(UTC) + timedelta(seconds=59), uuid4().hex)
-        limits = RateLimits(Table(case.dynamodb, "RateLimitsTable"))
+        limits = RateLimits(Table(handlers_client(), "RateLimitsTable"))
         limits.spend(case.tenant.org_id, PER_MINUTE, PER_MINUTE, receipt)
 
 
@@ -522,39 +529,30 @@ class PartialFault:
 
     def __init__(self, worker: Worker, contacts: set[str], code: str, *, stores: bool) -> None:
         self._contacts, self._code, self._stores = contacts, code, stores
-        self._events = worker.client.meta.events
-        self._events.register("before-call.dynamodb.BatchExecuteStatement", self._before)
-        self._events.register("after-call.dynamodb.BatchExecuteStatement", self._after)
+        self._client = worker.client
+        self._client.watchers.append(self._answer)
 
     def mend(self) -> None:
-        self._events.unregister("before-call.dynamodb.BatchExecuteStatement", self._before)
-        self._events.unregister("after-call.dynamodb.BatchExecuteStatement", self._after)
+        self._client.watchers.remove(self._answer)
 
-    def _before(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
-        statements = json.loads(params["body"])["Statements"]
-        failed = [
-            number
-            for number, statement in enumerate(statements)
-            if statement["Parameters"][0]["S"].split("#")[1] in self._contacts
-        ]
-        context["failed"] = failed
-        if not failed or self._stores:
+    def _answer(self, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation != "BatchExecuteStatement":
             return None
-        kept = [each for number, each in enumerate(statements) if number not in failed]
-        params["body"] = json.dumps({"Statements": kept}).encode()
-        return None if kept else (Http200(), {"Responses": []})
-
-    def _after(self, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        statements = parameters["Statements"]
+        fail = [each["Parameters"][0]["S"].split("#")[1] in self._contacts for each in statements]
+        sent = [
+            each for each, fails in zip(statements, fail, strict=True) if self._stores or not fails
+        ]
+        stored = (
+            self._client.client.call(operation, {"Statements": sent})["Responses"] if sent else []
+        )
+        answers = iter(stored)
         error = {"Error": {"Code": self._code, "Message": "-"}}
-        for number in context["failed"]:
-            if self._stores:
-                parsed["Responses"][number] = error
-            else:
-                parsed["Responses"].insert(number, error)
-
-
-class Http200:
-    status_code = 200
+        responses = []
+        for fails in fail:
+            answer = next(answers) if self._stores or not fails else None
+            responses.append(error if fails else answer)
+        return Http(200), {"Responses": responses}
 
 
 ORDER = [*range(BATCH // 2, BATCH), *range(BATCH // 2)]
@@ -655,12 +653,8 @@ def is_stored_in_the_end(case: Case) -> None:
 PROCESS = """
 import json, sys, time
 from functions.capture_consents.app import handler
-from consents import wiring
 
-name, milliseconds = sys.argv[1], int(sys.argv[2])
-calls = wiring.dynamodb().meta.events
-calls.register("before-call.dynamodb", lambda params, **_: params["headers"].update(
-    {"X-Worker": name}))
+milliseconds = int(sys.argv[1])
 
 class Invocation:
     aws_request_id = "the invocation's"
@@ -678,9 +672,10 @@ def killed(case: Case, proxy: Proxy, milliseconds: int) -> None:
     sent["headers"] |= headers(case.tenant, case.event)
     held_up = (case.step["operation"], case.step.get("resource"))
     with subprocess.Popen(
-        [sys.executable, "-c", PROCESS, case.worker.name, str(milliseconds)],
+        [sys.executable, "-c", PROCESS, str(milliseconds)],
         cwd=ROOT,
-        env=os.environ | {"AWS_ENDPOINT_URL_DYNAMODB": proxy.url},
+        env=os.environ
+        | {"AWS_ENDPOINT_URL_DYNAMODB": proxy.url, "AWS_SESSION_TOKEN": case.worker.name},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     ) as process:

@@ -18,6 +18,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 from consents.accounts.directory import CACHE_SECONDS, Directory
 from consents.accounts.directory_writer import DirectoryError, DirectoryWriter, Sender
+from consents.aws.client import Boto3Client
 from consents.aws.dynamodb import Table
 from consents.capture import attested, bulk_consents
 from consents.domain.errors import MissingScope, Unauthenticated
@@ -245,7 +246,7 @@ def test_changed_allowance_applies_when_the_cache_expires(
     made = ask("key", "create", "--org", org_id)
     clock = [0.0]
     directory = Directory(
-        Table(aws("dynamodb", local.endpoint), stack.tables["directory"]),
+        Table(Boto3Client(lambda: aws("dynamodb", local.endpoint)), stack.tables["directory"]),
         lambda: pepper(stack, local),
         clock=lambda: clock[0],
     )
@@ -458,7 +459,7 @@ def test_id_of_a_sender_must_be_a_uuid(refusal: Refusal, org_id: str) -> None:
 
 def test_write_with_a_lost_response_succeeds(local: Local, stack: Stack) -> None:
     client = aws("dynamodb", local.endpoint)
-    entries = DirectoryWriter(Table(client, stack.tables["directory"]))
+    entries = DirectoryWriter(Table(Boto3Client(lambda: client), stack.tables["directory"]))
     organization = Organization("org_lost", "Clinic", "payg", 60, timestamp(NOW))
     lose_the_first_answer(client)
     entries.add_organization(organization)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-import boto3
 import pytest
+from consents import wiring
+from consents.aws.client import Boto3Client, Client
 from consents.aws.dynamodb import Table
 from consents.capture.ledger import Ledger
 from consents.domain.errors import RateLimited
@@ -43,7 +44,8 @@ from tests.integration.callers import (
     was_drawn,
 )
 from tests.integration.conftest import Invoke, NewTenant, Tenant
-from tests.integration.workers import Worker, at_once
+from tests.integration.watched import handlers_client
+from tests.integration.workers import TRANSPORTS, Worker, at_once
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -54,8 +56,8 @@ NOON = datetime(2026, 4, 26, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def workers(engine: None) -> list[Worker]:  # noqa: ARG001 - it must be up
-    """As many processes as there are callers, none on its first call."""
-    workers = [Worker() for _ in range(CALLERS)]
+    """As many processes as there are callers, none on its first call, half over each transport."""
+    workers = [Worker(transport=TRANSPORTS[number % 2]) for number in range(CALLERS)]
     for worker in workers:
         assert worker.invoke(BULK, {"Authorization": "Bearer nobody"}).status == 401
     return workers
@@ -184,13 +186,12 @@ def test_of_32_requests_after_a_crash_with_their_key_one_runs(
 def cut_off(worker: Worker, event: str, sent: dict[str, str]) -> None:
     """Let a worker's process end when it has the key, and nothing else."""
 
-    def end(**_: Any) -> None:
-        raise SystemExit
+    def end(operation: str, **_: Any) -> None:
+        if operation == "UpdateItem":
+            raise SystemExit
 
-    worker.client.meta.events.register("before-call.dynamodb.UpdateItem", end)
-    with pytest.raises(SystemExit):
+    with worker.client.watch(end), pytest.raises(SystemExit):
         worker.invoke(event, sent)
-    worker.client.meta.events.unregister("before-call.dynamodb.UpdateItem", end)
 
 
 @pytest.mark.parametrize("key", [None, "own"])
@@ -294,8 +295,10 @@ def test_both_apis_at_once_spend_from_one_bucket(
 
 
 @pytest.fixture(scope="module")
-def clients(engine: None) -> list["DynamoDBClient"]:  # noqa: ARG001 - it must be up
-    return [boto3.client("dynamodb") for _ in range(8)]
+def clients(engine: None) -> list[Client]:  # noqa: ARG001 - it must be up
+    """Clients of several processes, half over each transport."""
+    boto3 = [Boto3Client(lambda: wiring.boto3_dynamodb()) for _ in range(4)]
+    return [*boto3, *(handlers_client().client for _ in range(4))]
 
 
 type Outcome = Level | RateLimited
@@ -304,9 +307,7 @@ type Outcome = Level | RateLimited
 class Bucket:
     """An organization's bucket, drawn on from several clients under a clock of the test's."""
 
-    def __init__(
-        self, clients: list["DynamoDBClient"], per_minute: int, org_id: str | None = None
-    ) -> None:
+    def __init__(self, clients: list[Client], per_minute: int, org_id: str | None = None) -> None:
         self.org_id = org_id or f"org_{uuid4().hex}"
         self.per_minute = per_minute
         self._doors = [RateLimits(Table(client, "RateLimitsTable")) for client in clients]
@@ -338,7 +339,7 @@ type NewBucket = Callable[[int], Bucket]
 
 
 @pytest.fixture
-def new_bucket(clients: list["DynamoDBClient"]) -> NewBucket:
+def new_bucket(clients: list[Client]) -> NewBucket:
     return partial(Bucket, clients)
 
 

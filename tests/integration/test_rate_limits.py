@@ -210,8 +210,8 @@ def down(**_: Any) -> Any:
 def test_a_level_that_cannot_be_read_costs_no_response(
     invoke: Invoke, tenant: Tenant, break_call: BreakCall
 ) -> None:
-    def not_of_the_directory(params: dict[str, Any], **_: Any) -> Any:
-        return down() if json.loads(params["body"])["TableName"] == "RateLimitsTable" else None
+    def not_of_the_directory(parameters: dict[str, Any], **_: Any) -> Any:
+        return down() if parameters["TableName"] == "RateLimitsTable" else None
 
     break_call("GetItem", not_of_the_directory)
 

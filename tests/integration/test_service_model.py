@@ -58,6 +58,7 @@ from tests.integration.contract_model import (
     Model,
 )
 from tests.integration.invocation import ROOT, Response
+from tests.integration.watched import handlers_client
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -128,10 +129,9 @@ class Injector:
         self.bucket_drawn = self._throttled = False
         return self.invocation
 
-    def __call__(self, model: Any, params: dict[str, Any], **_: Any) -> Any:
-        body = json.loads(params["body"])
-        table = body.get("TableName", "LedgerTable")
-        place = PLACES.get((model.name, table), "")
+    def __call__(self, operation: str, parameters: dict[str, Any]) -> Any:
+        table = parameters.get("TableName", "LedgerTable")
+        place = PLACES.get((operation, table), "")
         fault = self._fault(place)
         if fault:
             self.hits[f"{place} {fault}"] += 1
@@ -141,13 +141,13 @@ class Injector:
         if fault == "bug":
             raise RuntimeError("a bug")
         if fault in ("lost once", "lost for good"):
-            self._apply(model.name, body, place)
+            self._apply(operation, parameters, place)
             if fault == "lost for good":
                 self.invocation.milliseconds = 0 if place == "ledger" else PLENTY
                 raise ReadTimeoutError(endpoint_url="-")
             return None  # the call that now goes out is the client's own repeat
         if place == "ledger" and fault:
-            return self._some_fail(body["Statements"], fault)
+            return self._some_fail(parameters["Statements"], fault)
         if place == "ledger" and self.meanwhile:
             meanwhile, self.meanwhile = self.meanwhile, None
             self.hits["meanwhile"] += 1
@@ -253,10 +253,8 @@ class World:
 @pytest.fixture
 def world(new_tenant: NewTenant, dynamodb: "DynamoDBClient", ledger: Ledger) -> Iterator[World]:
     injector = Injector(dynamodb)
-    events = wiring.dynamodb().meta.events
-    events.register("before-call.dynamodb", injector)
-    yield World(new_tenant, dynamodb, ledger, injector, Counter(), Counter())
-    events.unregister("before-call.dynamodb", injector)
+    with handlers_client().watch(injector):
+        yield World(new_tenant, dynamodb, ledger, injector, Counter(), Counter())
 
 
 SECONDS_FROM_NOW = [0, 0, -1, 1, 300, 300.000001, 299.999999, 86_400]

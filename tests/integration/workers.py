@@ -9,32 +9,45 @@ from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from threading import Barrier
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from consents.aws.sigv4 import Credentials
 
 from tests.integration.invocation import ROOT, Invocation, Response, event_of
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from tests.integration.watched import watch
 
 ROUTES = ("capture_consent", "capture_consents", "create_bulk_consents")
 WIRING = "consents.wiring"
+
+LEAN, BOTO3 = "lean", "boto3"
+TRANSPORTS = (LEAN, BOTO3)
+
+NAME = "X-Amz-Security-Token"
+"""The header with the name of the worker that makes a call."""
 
 
 class Worker:
     """The handlers of all routes, made again, for one request at a time.
 
-    `endpoint` is where its tables are, if not where everybody's are. Its calls carry its name.
+    `endpoint` is where its tables are, if not where everybody's are. Its calls carry its name, as
+    the session token of its credentials.
     """
 
-    def __init__(self, endpoint: str | None = None, name: str = "worker") -> None:
-        with _own_wiring(endpoint) as wiring:
+    def __init__(
+        self, endpoint: str | None = None, name: str = "worker", transport: str = LEAN
+    ) -> None:
+        with _own_wiring(endpoint, transport) as wiring:
+            self.client = watch(wiring)
+            self.boto3 = wiring.boto3_dynamodb()
+            self.boto3.meta.events.register("before-send.dynamodb", self._name)
+            if transport == LEAN:
+                lean: Any = self.client.client
+                lean._credentials = lambda: Credentials("test", "test", name)
             self._handlers = {route: _load(route).handler for route in ROUTES}
-            self.client: DynamoDBClient = wiring.dynamodb()
         self.name = name
         self.calls: list[str] = []
-        self.client.meta.events.register("before-call.dynamodb", self._count)
+        self.client.watchers.append(self._count)
 
     def invoke(
         self,
@@ -55,16 +68,19 @@ class Worker:
         answer = self._handlers[event.split(".")[0]](sent, context)
         return Response(answer["statusCode"], answer["headers"], answer["body"])
 
-    def _count(self, model: Any, params: dict[str, Any], **_: Any) -> None:
-        self.calls.append(model.name)
-        params["headers"]["X-Worker"] = self.name
+    def _count(self, operation: str, **_: Any) -> None:
+        self.calls.append(operation)
+
+    def _name(self, request: Any, **_: Any) -> None:
+        request.headers[NAME] = self.name  # after signing, which would remove it
 
 
 @contextmanager
-def _own_wiring(endpoint: str | None) -> Iterator[Any]:
+def _own_wiring(endpoint: str | None, transport: str) -> Iterator[Any]:
     """Import the composition root once more, and leave everybody else's where it was."""
     package, shared = import_module("consents"), sys.modules.pop(WIRING)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DYNAMODB_TRANSPORT", transport)
         if endpoint:
             patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
         try:

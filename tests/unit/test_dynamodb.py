@@ -1,12 +1,10 @@
 """DynamoDB: the item codec, the retries, and a table of plain values, without a database."""
 
 import json
-from collections.abc import Callable
 from itertools import islice
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError
 from consents.aws.dynamodb import (
     KEYS_PER_CALL,
     MAX_WAIT_SECONDS,
@@ -17,6 +15,7 @@ from consents.aws.dynamodb import (
     encode,
     encode_item,
 )
+from consents.aws.errors import CallError
 from consents.domain.errors import Unavailable
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,14 +142,8 @@ def test_there_is_no_attempt_where_there_is_no_time_at_all() -> None:
 # ---------------------------------------------------------------- Tables
 
 
-def failure(code: str, **response: Any) -> ClientError:
-    error: Any = {"Error": {"Code": code}, **response}
-    return ClientError(error, "UpdateItem")
-
-
-def cancelled(*codes: str) -> ClientError:
-    reasons = [{"Code": code} for code in codes]
-    return failure("TransactionCanceledException", CancellationReasons=reasons)
+def cancelled(*codes: str) -> CallError:
+    return CallError("TransactionCanceledException", reasons=codes)
 
 
 class FakeClient:
@@ -160,15 +153,15 @@ class FakeClient:
         self.calls: list[dict[str, Any]] = []
         self._results = iter(results)
 
-    def __getattr__(self, _operation: str) -> Callable[..., Any]:
-        return self._call
-
-    def _call(self, **parameters: Any) -> Any:
+    def call(self, _operation: str, parameters: dict[str, Any]) -> Any:
         self.calls.append(parameters)
         result = next(self._results)
-        if isinstance(result, Exception):
+        if isinstance(result, CallError):
             raise result
         return result
+
+    def call_all(self, operation: str, parameters: list[dict[str, Any]], _may_begin: object) -> Any:
+        return [self.call(operation, one) for one in parameters]
 
 
 def table(*results: Any) -> tuple[Table, FakeClient]:
@@ -201,7 +194,7 @@ def test_an_update_returns_the_item_as_it_is_now() -> None:
 
 def test_an_update_whose_condition_fails_returns_the_old_item() -> None:
     old = {"pk": {"S": "a"}, "n": {"N": "3"}}
-    things, _ = table(failure("ConditionalCheckFailedException", Item=old))
+    things, _ = table(CallError("ConditionalCheckFailedException", item=old))
 
     assert things.update(KEY, "SET #n = :n", "#n < :n", n=2) == (False, {"pk": "a", "n": 3})
 
@@ -222,14 +215,14 @@ def test_an_update_without_condition_or_values_sends_none() -> None:
 
 
 def test_an_update_is_repeated_while_a_transaction_conflicts() -> None:
-    things, client = table(*[failure("TransactionConflictException")] * 3, {"Attributes": {}})
+    things, client = table(*[CallError("TransactionConflictException")] * 3, {"Attributes": {}})
 
     assert things.update(KEY, "REMOVE x") == (True, {})
     assert len(client.calls) == 4
 
 
 def test_an_update_that_always_conflicts_is_unavailable() -> None:
-    things, client = table(*[failure("TransactionConflictException")] * 10)
+    things, client = table(*[CallError("TransactionConflictException")] * 10)
 
     with pytest.raises(Unavailable):
         things.update(KEY, "REMOVE x")
@@ -237,9 +230,9 @@ def test_an_update_that_always_conflicts_is_unavailable() -> None:
 
 
 def test_another_error_of_an_update_is_raised() -> None:
-    things, client = table(failure("ValidationException"))
+    things, client = table(CallError("ValidationException"))
 
-    with pytest.raises(ClientError):
+    with pytest.raises(CallError):
         things.update(KEY, "REMOVE x")
     assert len(client.calls) == 1
 
@@ -252,7 +245,9 @@ def test_a_transaction_returns_which_condition_failed() -> None:
 
 
 def test_a_transaction_is_repeated_while_others_are_in_its_way() -> None:
-    things, client = table(cancelled("None", "TransactionConflict"), failure("ThrottlingError"), {})
+    things, client = table(
+        cancelled("None", "TransactionConflict"), CallError("ThrottlingError"), {}
+    )
 
     assert things.transact("one", "two") is None
     assert len(client.calls) == 3
@@ -268,7 +263,7 @@ def test_a_transaction_that_always_conflicts_is_unavailable() -> None:
 def test_another_error_of_a_transaction_is_raised() -> None:
     things, client = table(cancelled("None", "ValidationError"))
 
-    with pytest.raises(ClientError):
+    with pytest.raises(CallError):
         things.transact("one", "two")
     assert len(client.calls) == 1
 
@@ -312,7 +307,7 @@ def test_an_insert_returns_the_code_of_each_item() -> None:
     things, client = table({"Responses": [{}, {"Error": {"Code": "DuplicateItem"}}]})
     items = [{"pk": {"S": name}, "sk": {"S": "x"}} for name in ("a", "b")]
 
-    assert things.insert(items) == ["", "DuplicateItem"]
+    assert things.insert_all([items], lambda: True) == [["", "DuplicateItem"]]
     assert client.calls[0]["Statements"][1] == {
         "Statement": """INSERT INTO "things" VALUE {'pk': ?, 'sk': ?}""",
         "Parameters": [{"S": "b"}, {"S": "x"}],

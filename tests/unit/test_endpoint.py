@@ -1,12 +1,14 @@
 """A route: who may call it, what it does once, and the response to every error."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
+from consents.aws.errors import CallError
 from consents.capture import attested, bulk_consents
 from consents.domain.errors import (
     Internal,
@@ -22,7 +24,7 @@ from consents.domain.record import Receipt
 from consents.domain.token_bucket import Level
 from consents.http import json_api
 from consents.http.endpoint import GatewayResponse, endpoint
-from consents.http.idempotency import REPLAYED, Claim
+from consents.http.idempotency import REPLAYED, Replay
 from consents.http.request import Request, Stores
 from consents.http.response import Response
 
@@ -54,18 +56,29 @@ class DictDirectory:
         return self.callers[secret]
 
 
+class KeptIn(NamedTuple):
+    """A claim of a name."""
+
+    kept: dict[tuple[str, str], Response]
+    name: tuple[str, str]
+
+    def keep(self, response: Response) -> Response:
+        self.kept[self.name] = response
+        return response
+
+
 class DictIdempotency:
     """The first response of each claim, and its body."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], Response] = {}
 
-    def once(self, claim: Claim, work: Callable[[], Response], _context: object) -> Response:
-        name = claim.scope, claim.key
+    @contextmanager
+    def claim(self, scope: str, key: str, *_: object) -> Iterator[Any]:
+        name = scope, key
         if name in self.kept:
-            return Response(self.kept[name].status, self.kept[name].body, dict(REPLAYED))
-        self.kept[name] = work()
-        return self.kept[name]
+            raise Replay(Response(self.kept[name].status, self.kept[name].body, dict(REPLAYED)))
+        yield KeptIn(self.kept, name)
 
 
 class DictBuckets:
@@ -203,7 +216,8 @@ def import_event(import_id: str) -> dict[str, Any]:
 
 def echo(request: Request) -> Response:
     """Return which import a request names."""
-    return request.once(lambda: Response(200, request.path("import_id").encode()))
+    with request.claim() as claim:
+        return claim.keep(Response(200, request.path("import_id").encode()))
 
 
 def test_other_path_parameters_with_one_key_share_no_response() -> None:
@@ -288,7 +302,7 @@ def test_a_rate_limited_request_has_retry_after_and_the_level() -> None:
 
 def test_an_unreadable_level_loses_no_response() -> None:
     route = Route(done)
-    route.buckets.level_error = failure("ThrottlingException")
+    route.buckets.level_error = CallError("ThrottlingException", is_transient=True)
     response = route.call()
 
     assert response["statusCode"] == 200
@@ -427,7 +441,11 @@ def test_a_bug_after_spending_counts_no_records(metrics: Metrics) -> None:
 
 
 def test_a_replay_is_counted_and_its_records_are_not(metrics: Metrics) -> None:
-    route = Route(lambda request: request.once(lambda: attested.render_batch(OUTCOMES)))
+    def capture(request: Request) -> Response:
+        with request.claim() as claim:
+            return claim.keep(attested.render_batch(OUTCOMES))
+
+    route = Route(capture)
     event = gateway_event(headers={"Idempotency-Key": "k"})
     route.call(event)
     metrics.read()

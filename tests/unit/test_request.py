@@ -1,7 +1,8 @@
 """A request: its headers, parameters, time, idempotency key, and the records that it spends."""
 
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
 
 import pytest
 from consents.aws.dynamodb import MAX_CALL_SECONDS
@@ -18,15 +19,22 @@ DONE = Response(200, b"done")
 LEVEL = Level(600, 598, 1)
 
 
+class Claimed(NamedTuple):
+    scope: str
+    key: str
+    body: bytes
+
+
 class Claims:
-    """Does the work of every claim, and keeps the claims."""
+    """Lets every claim be made, and keeps what was claimed."""
 
     def __init__(self) -> None:
-        self.made: list[Claim] = []
+        self.made: list[Claimed] = []
 
-    def once(self, claim: Claim, work: Callable[[], Response], _context: object) -> Response:
-        self.made.append(claim)
-        return work()
+    @contextmanager
+    def claim(self, scope: str, key: str, body: bytes, *_times: object) -> Iterator[Claim]:
+        self.made.append(Claimed(scope, key, body))
+        yield Claim()
 
 
 class Buckets:
@@ -110,10 +118,11 @@ def test_keeping_a_response_has_time_as_well() -> None:
 # ---------------------------------------------------------------- Idempotency keys
 
 
-def claim(event: dict[str, Any], org_id: str = ORG_ID) -> Claim:
-    """Return the claim of a request with an idempotency key."""
+def claim(event: dict[str, Any], org_id: str = ORG_ID) -> Claimed:
+    """Return what a request with an idempotency key claims."""
     claims = Claims()
-    assert request(event, claims=claims, org_id=org_id).once(lambda: DONE) is DONE
+    with request(event, claims=claims, org_id=org_id).claim() as held:
+        assert held.keep(DONE) is DONE
     (made,) = claims.made
     return made
 
@@ -125,14 +134,15 @@ IMPORT = "GET /v1/imports/{import_id}"
 def test_a_request_without_a_key_makes_no_claim() -> None:
     claims = Claims()
 
-    assert request(claims=claims).once(lambda: DONE) is DONE
+    with request(claims=claims).claim() as held:
+        assert held.keep(DONE) is DONE
     assert claims.made == []
 
 
 def test_a_claim_has_a_scope_a_key_and_the_body() -> None:
     made = claim(gateway_event(body="{}", headers=KEYED))
 
-    assert made == Claim(f"{ORG_ID}#POST /v1/consent/bulk", "k", b"{}")
+    assert made == Claimed(f"{ORG_ID}#POST /v1/consent/bulk", "k", b"{}")
 
 
 def test_one_request_repeated_makes_one_claim() -> None:

@@ -8,34 +8,29 @@ gc.set_threshold(100_000)
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING, cast
-
-from botocore.session import Session
+from typing import Any
 
 from consents.accounts.directory import Directory
-from consents.aws.dynamodb import CONFIG, MAX_CALL_SECONDS, MAX_WAIT_SECONDS, Table
-from consents.aws.session import new_session
+from consents.aws import session
+from consents.aws.client import DYNAMODB, SECRETS_MANAGER, Client
+from consents.aws.dynamodb import BOTO_CONFIG, MAX_CALL_SECONDS, MAX_WAIT_SECONDS, Table
 from consents.capture.ledger import Ledger
-from consents.http.idempotency import Idempotency, sign_claims
+from consents.http.idempotency import Idempotency
 from consents.http.rate_limits import RateLimits
 from consents.http.request import Stores
 
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+@cache
+def dynamodb() -> Client:
+    """Return the one DynamoDB client of this process; DYNAMODB_TRANSPORT=boto3 makes it boto3's."""
+    is_lean = os.environ.get("DYNAMODB_TRANSPORT") != "boto3"
+    return session.client(DYNAMODB, boto3_dynamodb, is_lean=is_lean)
 
 
 @cache
-def session() -> Session:
-    """Return the botocore session of this process."""
-    return new_session()
-
-
-@cache
-def dynamodb() -> "DynamoDBClient":
-    """Return the one DynamoDB client of this process."""
-    return cast("DynamoDBClient", session().create_client("dynamodb", config=CONFIG))
+def boto3_dynamodb() -> Any:
+    """Return botocore's client of DynamoDB, which few processes need."""
+    return session.boto_client("dynamodb", **BOTO_CONFIG)
 
 
 def table(name: str) -> Table:
@@ -58,27 +53,21 @@ def directory() -> Directory:
 @cache
 def stores() -> Stores:
     """Return the stores that every route needs."""
-    sign_claims(dynamodb())
     return Stores(
         directory=directory(),
-        idempotency=Idempotency(_kept_responses),
+        idempotency=Idempotency(table("IDEMPOTENCY_TABLE")),
         rate_limits=RateLimits(table("RATE_LIMITS_TABLE")),
     )
 
 
 @cache
-def _kept_responses() -> "DynamoDBPersistenceLayer":
-    """Return the store of kept responses, which loads boto3: only requests with a key need it."""
-    from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
-
-    return DynamoDBPersistenceLayer(os.environ["IDEMPOTENCY_TABLE"], boto3_client=dynamodb())
-
-
-@cache
 def _pepper() -> bytes:
     """Read the HMAC key of the directory, once, for the first request that needs it."""
-    client = cast("SecretsManagerClient", session().create_client("secretsmanager", config=CONFIG))
-    return client.get_secret_value(SecretId=os.environ["PEPPER_SECRET"])["SecretString"].encode()
+    client = session.client(
+        SECRETS_MANAGER, lambda: session.boto_client("secretsmanager", **BOTO_CONFIG)
+    )
+    secret = client.call("GetSecretValue", {"SecretId": os.environ["PEPPER_SECRET"]})
+    return str(secret["SecretString"]).encode()
 
 
 def allowed_origin() -> str:

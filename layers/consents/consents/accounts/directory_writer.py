@@ -21,7 +21,7 @@ from consents.accounts.directory import (
     organization_of,
     sender_key,
 )
-from consents.aws.dynamodb import Table, Values, decode_item
+from consents.aws.dynamodb import Table, Values
 from consents.domain.organization import Credential, Organization
 from consents.domain.record import timestamp
 
@@ -58,13 +58,8 @@ class DirectoryWriter:
 
     def organizations(self) -> list[Organization]:
         """Return all organizations, oldest first. Reads the whole table."""
-        pages = self._table.client.get_paginator("scan").paginate(
-            TableName=self._table.name,
-            FilterExpression="sk = :sk",
-            ExpressionAttributeValues={":sk": {"S": organization_key("")["sk"]}},
-            ConsistentRead=True,
-        )
-        found = (organization_of(decode_item(item)) for page in pages for item in page["Items"])
+        items = self._table.scan("sk = :sk", sk=organization_key("")["sk"])
+        found = map(organization_of, items)
         return sorted(found, key=lambda one: (one.created_at, one.org_id))
 
     def entry(self, org_id: str) -> Entry:

@@ -2,21 +2,16 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import batched, count
 from random import SystemRandom
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import uuid4
 
-import orjson
-from botocore.config import Config
-from botocore.exceptions import ClientError
-
-from consents.aws.errors import cancellation_codes, error_code
+from consents.aws.client import CALLS_AT_A_TIME, MAX_EXCHANGE_SECONDS, Client
+from consents.aws.errors import CallError
 from consents.domain.errors import Unavailable
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 type Item = dict[str, Any]
 """An item or a key as DynamoDB has it: `{"pk": {"S": "..."}}`."""
@@ -26,20 +21,17 @@ type Values = dict[str, Any]
 
 _CONNECT_SECONDS, _READ_SECONDS, _TRIES = 1, 2, 2
 
-CALLS_AT_A_TIME = 10
-"""1000 records are 40 calls: four, one after another."""
+BOTO_CONFIG: dict[str, Any] = {
+    "connect_timeout": _CONNECT_SECONDS,
+    "read_timeout": _READ_SECONDS,
+    "retries": {"mode": "standard", "total_max_attempts": _TRIES},
+    "max_pool_connections": CALLS_AT_A_TIME,
+    "parameter_validation": False,
+    "user_agent": "consent-ledger",  # the client's own is built again for each call
+}
 
-CONFIG = Config(
-    connect_timeout=_CONNECT_SECONDS,
-    read_timeout=_READ_SECONDS,
-    retries={"mode": "standard", "total_max_attempts": _TRIES},
-    max_pool_connections=CALLS_AT_A_TIME,
-    parameter_validation=False,
-    user_agent="consent-ledger",  # the client's own is built again for each call
-)
-
-MAX_CALL_SECONDS = _TRIES * (_CONNECT_SECONDS + _READ_SECONDS) + 1
-"""Seconds until a client's call fails, with a second for the client's own backoff."""
+MAX_CALL_SECONDS = MAX_EXCHANGE_SECONDS + _TRIES * (_CONNECT_SECONDS + _READ_SECONDS) + 1
+"""Seconds until a call fails: the lean client's, then boto3's with a second for its own backoff."""
 
 MAX_WAIT_SECONDS = 2.0
 _FIRST_WAIT_SECONDS = 0.05
@@ -140,7 +132,7 @@ class Table:
 
     def __init__(
         self,
-        client: "DynamoDBClient",
+        client: Client,
         name: str,
         *,
         sleep: Callable[[float], None] = time.sleep,
@@ -151,9 +143,8 @@ class Table:
 
     def get(self, key: Values) -> Values | None:
         """Return an item, or None."""
-        response = self.client.get_item(
-            TableName=self.name, Key=encode_item(key), ConsistentRead=True
-        )
+        parameters = {"Key": encode_item(key), "ConsistentRead": True}
+        response = self._call("GetItem", parameters)
         return decode_item(response["Item"]) if "Item" in response else None
 
     def batch_get(self, keys: Iterable[Values], *names: str) -> Iterator[Values]:
@@ -167,7 +158,7 @@ class Table:
             encoded = [encode_item(key) for key in batch]
             pending: Any = {"Keys": encoded, "ConsistentRead": True, **projection}
             for _ in attempts(self.sleep, _READ_TRIES):
-                response = self.client.batch_get_item(RequestItems={self.name: pending})
+                response = self.client.call("BatchGetItem", {"RequestItems": {self.name: pending}})
                 yield from map(decode_item, response["Responses"].get(self.name, []))
                 pending = response["UnprocessedKeys"].get(self.name)
                 if not pending:
@@ -187,22 +178,41 @@ class Table:
         **values: Any,
     ) -> Iterator[Values]:
         """Return the items that match a key condition, page after page as they are consumed."""
-        names = _names(f"{condition} {filtered}")
         optional: dict[str, Any] = {
             "FilterExpression": filtered,
             "IndexName": index,
-            "ExpressionAttributeNames": names,
-            "PaginationConfig": {"PageSize": page} if page else None,
+            "ExpressionAttributeNames": _names(f"{condition} {filtered}"),
+            "Limit": page,
         }
-        pages = self.client.get_paginator("query").paginate(
-            TableName=self.name,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=_placeholders(values),
-            ConsistentRead=index is None,
-            ScanIndexForward=not newest_first,
+        parameters: dict[str, Any] = {
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": _placeholders(values),
+            "ConsistentRead": index is None,
+            "ScanIndexForward": not newest_first,
             **{name: value for name, value in optional.items() if value},
-        )
-        return (decode_item(item) for page in pages for item in page["Items"])
+        }
+        return self._pages("Query", parameters)
+
+    def scan(self, filtered: str, **values: Any) -> Iterator[Values]:
+        """Return the items of the whole table that match a filter."""
+        parameters = {
+            "FilterExpression": filtered,
+            "ExpressionAttributeValues": _placeholders(values),
+            "ConsistentRead": True,
+        }
+        return self._pages("Scan", parameters)
+
+    def _pages(self, operation: str, parameters: Mapping[str, Any]) -> Iterator[Values]:
+        page: dict[str, Any] = {}
+        while True:
+            response = self._call(operation, {**parameters, **page})
+            yield from map(decode_item, response["Items"])
+            if not response.get("LastEvaluatedKey"):
+                return
+            page = {"ExclusiveStartKey": response["LastEvaluatedKey"]}
+
+    def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return self.client.call(operation, {"TableName": self.name, **parameters})
 
     def update(
         self, key: Values, expression: str, condition: str = "", /, **values: Any
@@ -215,45 +225,75 @@ class Table:
         Raises:
             Unavailable: other writes of the item do not end.
         """
+        update = {
+            "Key": encode_item(key),
+            **_update(expression, condition, values),
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
         for _ in attempts(self.sleep, _WRITE_TRIES):
             try:
-                response = self.client.update_item(
-                    TableName=self.name,
-                    Key=encode_item(key),
-                    **_update(expression, condition, values),
-                    ReturnValues="ALL_NEW",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except ClientError as error:
-                code = error_code(error)
-                if code in _CONDITION_FAILED:
-                    item: Any = error.response.get("Item", {})
-                    return False, decode_item(item)
-                if code not in _CONFLICTS:
+                response = self._call("UpdateItem", update)
+            except CallError as error:
+                if error.code in _CONDITION_FAILED:
+                    return False, decode_item(error.item)
+                if error.code not in _CONFLICTS:
                     raise
             else:
                 return True, decode_item(response["Attributes"])
         raise Unavailable
 
-    def insert(self, items: Collection[Item]) -> list[str]:
-        """Insert items in one PartiQL call, each by itself.
+    def put(self, item: Item, condition: str, **values: Any) -> tuple[bool, Values]:
+        """Put an item, in attributes, if a condition holds.
 
         Returns:
-            The error code of each item, empty where it was inserted. At most `STATEMENTS_PER_CALL`.
+            Whether it held, and the item that failed it.
         """
-        statements: list[Any] = [
-            {
-                "Statement": _insert_statement(self.name, tuple(item)),
-                "Parameters": [*item.values()],
-            }
-            for item in items
-        ]
-        response = self.client.batch_execute_statement(Statements=statements)
-        return [result.get("Error", {}).get("Code", "") for result in response["Responses"]]
+        put = {
+            "Item": item,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": _names(condition),
+            "ExpressionAttributeValues": _placeholders(values),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        try:
+            self._call("PutItem", put)
+        except CallError as error:
+            if error.code not in _CONDITION_FAILED:
+                raise
+            return False, decode_item(error.item)
+        return True, {}
 
-    def delete(self, key: Values) -> None:
-        """Delete an item, if it is there."""
-        self.client.delete_item(TableName=self.name, Key=encode_item(key))
+    def insert_all(
+        self, batches: Sequence[Collection[Item]], may_begin: Callable[[], bool]
+    ) -> list[list[str] | CallError]:
+        """Insert batches of items, several at a time, each item by itself.
+
+        Returns:
+            Per batch, the error code of each item, empty where it was inserted; or the error of the
+            call. A batch has at most `STATEMENTS_PER_CALL` items.
+        """
+        calls = [{"Statements": [self._insert(item) for item in batch]} for batch in batches]
+        responses = self.client.call_all("BatchExecuteStatement", calls, may_begin)
+        return [
+            response if isinstance(response, CallError) else list(map(_code, response["Responses"]))
+            for response in responses
+        ]
+
+    def _insert(self, item: Item) -> dict[str, Any]:
+        statement = _insert_statement(self.name, tuple(item))
+        return {"Statement": statement, "Parameters": [*item.values()]}
+
+    def delete(self, key: Values, condition: str = "", /, **values: Any) -> bool:
+        """Delete an item if a condition holds, and return whether it held."""
+        condition_of = _update("", condition, values)
+        try:
+            self._call("DeleteItem", {"Key": encode_item(key), **condition_of})
+        except CallError as error:
+            if error.code not in _CONDITION_FAILED:
+                raise
+            return False
+        return True
 
     def transact(self, *actions: Any) -> int | None:
         """Write all actions or none, again while other writes are in the way.
@@ -264,15 +304,16 @@ class Table:
         Raises:
             Unavailable: other writes of the same items do not end.
         """
+        # With its token, a transaction whose response was lost succeeds again.
+        transaction = {"TransactItems": list(actions), "ClientRequestToken": uuid4().hex}
         for _ in attempts(self.sleep, _WRITE_TRIES):
             try:
-                self.client.transact_write_items(TransactItems=list(actions))
-            except ClientError as error:
-                codes = [error_code(error), *cancellation_codes(error)]
-                for position, code in enumerate(codes[1:]):
+                self.client.call("TransactWriteItems", transaction)
+            except CallError as error:
+                for position, code in enumerate(error.reasons):
                     if code in _CONDITION_FAILED:
                         return position
-                if not _CONFLICTS & set(codes):
+                if not _CONFLICTS & {error.code, *error.reasons}:
                     raise
             else:
                 return None
@@ -297,25 +338,8 @@ class Table:
         return {"ConditionCheck": {"TableName": self.name} | check}
 
 
-def send_statements_as_given(client: "DynamoDBClient") -> None:
-    """Let a client send PartiQL statements as they are: botocore would walk through all of them.
-
-    DynamoDB's protocol is the JSON of the parameters, if they hold texts and not bytes.
-    """
-    events: Any = client.meta.events
-    aside = "provide-client-params.dynamodb.BatchExecuteStatement"
-    back = "before-call.dynamodb.BatchExecuteStatement"
-    events.register_last(aside, _set_aside, unique_id=aside)
-    events.register_first(back, _put_back, unique_id=back)
-
-
-def _set_aside(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:
-    context["given"] = orjson.dumps(params)
-    return params | {"Statements": params["Statements"][:1]}  # one, for a client that validates
-
-
-def _put_back(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-    params["body"] = context["given"]
+def _code(result: Mapping[str, Any]) -> str:
+    return str(result.get("Error", {}).get("Code", ""))
 
 
 @cache

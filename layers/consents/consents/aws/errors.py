@@ -1,11 +1,11 @@
-"""Errors of AWS calls: which are transient, and what a log line may say about them."""
+"""Errors of calls to AWS: which are transient, and what a log line may say about them.
+
+Nothing here imports botocore: a function whose calls succeed never loads it.
+"""
 
 import traceback
-
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
-
-CALL_ERRORS = (BotoCoreError, ClientError)
-"""Everything that a call to AWS raises."""
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 TRANSIENT_CODES = frozenset(
     {
@@ -26,25 +26,57 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatemen
 """
 
 
-def is_transient(error: BotoCoreError | ClientError) -> bool:
-    """Return whether a retry may succeed: no response, throttled, or 5xx."""
-    if isinstance(error, BotoCoreError):
-        return not isinstance(error, ParamValidationError)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status >= 500 or error.response.get("Error", {}).get("Code") in TRANSIENT_CODES
+class CallError(Exception):
+    """A call to AWS failed, or had no response.
+
+    `item` is the item that failed a condition, `reasons` the code of each action of a transaction.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        is_transient: bool = False,
+        item: Mapping[str, Any] | None = None,
+        reasons: Sequence[str] = (),
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.is_transient = is_transient
+        self.item = item or {}
+        self.reasons = reasons
+
+
+def call_error(error: Exception) -> CallError | None:
+    """Return what botocore raises as a `CallError`; None for an error that is not of a call."""
+    if isinstance(error, CallError):
+        return error
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ in _BOTOCORE}
+    if "ClientError" in names:
+        return _of_response(error.response)  # type: ignore[attr-defined]
+    if "BotoCoreError" in names:
+        return CallError(type(error).__name__, is_transient="ParamValidationError" not in names)
+    return None
+
+
+_BOTOCORE = ("botocore.exceptions",)
+
+
+def _of_response(response: Mapping[str, Any]) -> CallError:
+    code = response.get("Error", {}).get("Code", "Unknown")
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return CallError(
+        code,
+        is_transient=status >= 500 or code in TRANSIENT_CODES,
+        item=response.get("Item"),
+        reasons=[reason.get("Code", "None") for reason in response.get("CancellationReasons", [])],
+    )
 
 
 def error_code(error: Exception) -> str:
-    """Return an error's code, or its type's name where there was no response; never its text."""
-    if isinstance(error, ClientError):
-        return error.response.get("Error", {}).get("Code", "Unknown")
-    return type(error).__name__
-
-
-def cancellation_codes(error: ClientError) -> list[str]:
-    """Return the code per action of a cancelled transaction, empty for another error."""
-    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
-    return [reason.get("Code", "None") for reason in reasons]
+    """Return an error's code, or its type's name where it has no code; never its text."""
+    failed = call_error(error)
+    return failed.code if failed else type(error).__name__
 
 
 def frames(error: Exception) -> list[str]:

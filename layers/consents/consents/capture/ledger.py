@@ -1,22 +1,19 @@
 """The append-only ledger: one table, written only with PartiQL inserts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 
 from aws_lambda_powertools import Logger
 from cachetools import LRUCache
 
 from consents.aws.dynamodb import (
-    CALLS_AT_A_TIME,
     STATEMENTS_PER_CALL,
     Item,
     Table,
     Values,
     attempts,
-    send_statements_as_given,
 )
-from consents.aws.errors import CALL_ERRORS, TRANSIENT_CODES, error_code, is_transient
+from consents.aws.errors import TRANSIENT_CODES, CallError
 from consents.capture.ledger_items import (
     Key,
     contact_key,
@@ -49,9 +46,7 @@ class Ledger:
         """`max_call_seconds` bounds a call with the wait before it: none begins with less left."""
         self._table = table
         self._max_call_seconds = max_call_seconds
-        self._threads = ThreadPoolExecutor(CALLS_AT_A_TIME, thread_name_prefix="ledger")
         self._known_texts: LRUCache[Key, None] = LRUCache(_CACHED_TEXTS)
-        send_statements_as_given(table.client)
 
     def append(
         self,
@@ -167,17 +162,7 @@ class Ledger:
         return {hash_in_key(key) for key in new.keys() - stored}
 
     def _insert(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> Codes:
-        """Insert items, several calls at a time, and return the code of each that was tried."""
-        calls = [dict(call) for call in batched(items.items(), STATEMENTS_PER_CALL, strict=False)]
-        if len(calls) <= 1:
-            return self._insert_until(calls[0], time_left) if calls else {}
-        codes: Codes = {}
-        for result in self._threads.map(lambda call: self._insert_until(call, time_left), calls):
-            codes |= result
-        return codes
-
-    def _insert_until(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> Codes:
-        """Insert the items of one call, again while throttled and there is time.
+        """Insert items, several calls at a time, again while throttled and there is time.
 
         No call begins that might take longer than the caller waits: a table that does not answer
         costs records, never the response that names them.
@@ -189,30 +174,35 @@ class Ledger:
             return time_left() >= self._max_call_seconds
 
         for _ in attempts(self._table.sleep, may_go_on=has_time):
-            result = self._insert_once(pending)
+            result = self._insert_once(pending, has_time)
             codes |= result
             pending = {key: pending[key] for key, code in result.items() if code in TRANSIENT_CODES}
             if not pending:
                 break
         return codes
 
-    def _insert_once(self, items: Mapping[Key, Item]) -> Codes:
-        """Make one call and return the code of each item: of its error, or `_INSERTED`.
+    def _insert_once(self, items: Mapping[Key, Item], has_time: Callable[[], bool]) -> Codes:
+        """Make one call per batch and return the code of each item: of its error, or `_INSERTED`.
 
         A `DuplicateItem` is success: the item is there, from a repeat or from our own first try
         whose response was lost.
         """
-        try:
-            result = self._table.insert(items.values())
-        except CALL_ERRORS as error:
-            code = error_code(error)
-            log.warning("ledger.call_failed", code=code, records=len(items))
-            return dict.fromkeys(items, "ServiceUnavailable" if is_transient(error) else code)
-        codes = dict(zip(items, result, strict=True))
-        failed = [code for code in codes.values() if code not in _STORED]
-        if failed:
-            log.warning("ledger.records_failed", codes=sorted(set(failed)), records=len(failed))
+        batches = list(batched(items, STATEMENTS_PER_CALL, strict=False))
+        results = self._table.insert_all([[items[key] for key in one] for one in batches], has_time)
+        codes: Codes = {}
+        for keys, result in zip(batches, results, strict=True):
+            codes |= _codes(keys, result)
         return codes
+
+
+def _codes(keys: Sequence[Key], result: list[str] | CallError) -> Codes:
+    if isinstance(result, CallError):
+        log.warning("ledger.call_failed", code=result.code, records=len(keys))
+        return dict.fromkeys(keys, "ServiceUnavailable" if result.is_transient else result.code)
+    failed = [code for code in result if code not in _STORED]
+    if failed:
+        log.warning("ledger.records_failed", codes=sorted(set(failed)), records=len(failed))
+    return dict(zip(keys, result, strict=True))
 
 
 def _plain(key: Key) -> Values:

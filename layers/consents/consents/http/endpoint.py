@@ -13,13 +13,14 @@ from ulid import ULID
 from consents.accounts.directory import Directory
 from consents.aws import metrics
 from consents.aws.dynamodb import MAX_CALL_SECONDS
-from consents.aws.errors import CALL_ERRORS, error_code, frames, is_transient
+from consents.aws.errors import CallError, call_error, frames
 from consents.domain.errors import Internal, RequestError, Unavailable
 from consents.domain.organization import Caller, Scope
 from consents.domain.outcome import Outcome, Stored
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import WINDOW_SECONDS, Level
 from consents.http.access_log import report_request
+from consents.http.idempotency import Replay
 from consents.http.rate_limits import RateLimits
 from consents.http.request import (
     Context,
@@ -137,15 +138,22 @@ def _guarded(
     """Return the response of `run`, or the response to whatever it raises."""
     try:
         return run()
+    except Replay as replay:
+        return replay.response
     except RequestError as error:
         return _error_response(api, error, receipt, request)
-    except CALL_ERRORS as error:
-        log.error("storage.failed", code=error_code(error), frames=frames(error))
-        failed = Unavailable() if is_transient(error) else Internal()
-        return _error_response(api, failed, receipt, request)
     except Exception as error:  # noqa: BLE001 - nothing but a response leaves a handler
+        return _error_response(api, _failure(error), receipt, request)
+
+
+def _failure(error: Exception) -> RequestError:
+    """Log an unexpected error, and return the request error that stands for it."""
+    failed = call_error(error)
+    if failed is None:
         log.error("request.failed", error=type(error).__name__, frames=frames(error))
-        return _error_response(api, Internal(), receipt, request)
+        return Internal()
+    log.error("storage.failed", code=failed.code, frames=frames(error))
+    return Unavailable() if failed.is_transient else Internal()
 
 
 def _error_response(
@@ -188,6 +196,6 @@ def _level(request: Request, rate_limits: RateLimits) -> Level | None:
         return rate_limits.level(
             organization.org_id, organization.records_per_minute, request.receipt.received_at
         )
-    except CALL_ERRORS as error:
-        log.warning("rate_limit.read_failed", code=error_code(error))
+    except CallError as error:
+        log.warning("rate_limit.read_failed", code=error.code)
         return None

@@ -1,168 +1,171 @@
 """Idempotency keys: one execution per key, its response kept for a day.
 
-Around Powertools' Idempotency utility: a request without a key never reaches it (a missing key
-would be a key like any other), it compares our digest instead of the body, and a response that must
-not be kept leaves the work as an exception, which frees the key.
+One conditional put claims a key, one update keeps the response, one delete frees the key again. The
+items have the form of the release before, which used Powertools: each reads those of the other.
 """
 
+import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 from zlib import compress, decompress
 
-from consents.domain.errors import InProgress, KeyReused, Unavailable
+from aws_lambda_powertools import Logger
+
+from consents.aws.dynamodb import Table, Values, encode_item
+from consents.aws.errors import call_error, error_code
+from consents.domain.errors import InProgress, KeyReused
 from consents.http.response import Response
 
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, IdempotencyConfig
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-KEPT_SECONDS = 24 * 60 * 60
+KEPT_FOR = timedelta(days=1)
 """How long a response is kept for a repeat of its key."""
 
 REPLAYED = {"Idempotent-Replayed": "true"}
 """The header of a replayed response."""
 
+_IN_PROGRESS, _COMPLETED = "INPROGRESS", "COMPLETED"
 
-@dataclass(frozen=True, slots=True)
+_UNUSED = "attribute_not_exists(id)"
+_EXPIRED = "expiration < :now"
+_CRASHED = "(#status = :in_progress AND in_progress_expiration < :now_ms)"
+_OURS = "claimed_by = :us"
+
+log = Logger(child=True)
+
+
+class Replay(Exception):
+    """The key was used before, by the same request: this is its response."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
 class Claim:
-    """What makes two requests the same: the scope of a key, the key, and the decoded body.
+    """A key that is claimed for one run of the work."""
 
-    `scope` is the organization, the route and its path parameters.
-    """
+    def __init__(self, table: Table | None = None, key: Values | None = None, us: str = "") -> None:
+        """Without a table nothing is kept: the request has no key."""
+        self._table, self._key, self._us = table, key or {}, us
+        self._is_open = table is not None
 
-    scope: str
-    key: str
-    body: bytes
+    def keep(self, response: Response) -> Response:
+        """Keep a response for repeats of the request, and return it.
+
+        A response that is not final frees the key. If the table does not answer, the caller still
+        gets the response; the key stays locked until the invocation would have timed out.
+        """
+        if not response.final:
+            self.free()
+        elif self._table is not None and self._is_open:
+            self._is_open = False
+            with _logged("idempotency.keep_failed"):
+                self._table.update(
+                    self._key,
+                    "SET #data = :data, #status = :completed",
+                    _OURS,  # not where this run was too slow and another took the key
+                    us=self._us,
+                    data=_packed(response),
+                    completed=_COMPLETED,
+                )
+        return response
+
+    def free(self) -> None:
+        """Let another request use the key."""
+        if self._table is not None and self._is_open:
+            self._is_open = False
+            with _logged("idempotency.free_failed"):
+                self._table.delete(self._key, _OURS, us=self._us)
 
 
 class Idempotency:
-    """Runs the work of a claim once, and returns its response to every repeat."""
+    """Claims idempotency keys."""
 
-    def __init__(self, store: Callable[[], "BasePersistenceLayer"]) -> None:
-        """`store` is called at the first claim, which loads the utility."""
-        self._store = store
+    def __init__(self, table: Table) -> None:
+        self._table = table
 
-    def once(
-        self, claim: Claim, work: Callable[[], Response], context: "LambdaContext"
-    ) -> Response:
-        """Return the response of the work, or the one kept from its first run.
+    @contextmanager
+    def claim(
+        self, scope: str, key: str, body: bytes, now: datetime, time_left: timedelta
+    ) -> Iterator[Claim]:
+        """Claim a key for the work in the `with` block; an error in it frees the key.
 
-        A crashed run holds the key until the invocation it ran in would have timed out.
+        Args:
+            scope: organization, route and path parameters: keys of different scopes never meet.
+            body: the decoded body.
+            time_left: until the invocation times out. A crashed run holds the key for as long.
 
         Raises:
+            Replay: the request was made before, and has a response.
             KeyReused: the key was used before with another body.
             InProgress: the first request is still running.
-            ClientError, BotoCoreError: the table did not respond, and nothing was done.
-            Exception: what the work raises; the key is free again.
+            CallError: the table did not answer, and nothing was done.
         """
-        from aws_lambda_powertools.utilities.idempotency import exceptions, idempotent_function
-
-        run = _Run(work)
-        execute = idempotent_function(
-            run.execute,
-            data_keyword_argument="claim",
-            persistence_store=self._store(),
-            config=_config(context),
-            key_prefix="consents",
-        )
+        claim = self._claimed(f"{scope}#{key}", body, now, time_left)
         try:
-            kept = execute(claim=_comparable(claim))
-        except exceptions.IdempotencyValidationError:
-            raise KeyReused from None
-        except (
-            exceptions.IdempotencyAlreadyInProgressError,
-            exceptions.IdempotencyInconsistentStateError,
-        ):
-            raise InProgress from None
-        except _NotKept:
-            return run.result()
-        except exceptions.IdempotencyPersistenceLayerError as error:
-            return run.result(error.__cause__)
-        return run.response or _replayed(kept)
-
-
-def sign_claims(client: "DynamoDBClient") -> None:
-    """Recognise the SDK's own retry of a claim whose response was lost.
-
-    Each call signs the item it puts; a retry within the call that meets its own signature has
-    succeeded before. No other code puts items with this client.
-    """
-    events: Any = client.meta.events
-    events.register("provide-client-params.dynamodb.PutItem", _sign)
-    events.register("after-call.dynamodb.PutItem", _accept_own)
-
-
-def _sign(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:
-    context["claimed_by"] = uuid4().hex
-    return params | {"Item": params["Item"] | {"claimed_by": {"S": context["claimed_by"]}}}
-
-
-def _accept_own(
-    http_response: Any, parsed: dict[str, Any], context: dict[str, Any], **_: object
-) -> None:
-    if parsed.get("Item", {}).get("claimed_by", {}).get("S") == context["claimed_by"]:
-        http_response.status_code = 200
-
-
-class _NotKept(Exception):
-    """The work is done, and its response is not for a repeat."""
-
-
-class _Run:
-    """The one execution of a claim's work, and its result."""
-
-    def __init__(self, work: Callable[[], Response]) -> None:
-        self._work = work
-        self.response: Response | None = None
-        self._failed: Exception | None = None
-
-    def execute(self, *, claim: object) -> dict[str, Any]:  # noqa: ARG002 - the utility reads it
-        """Do the work and return what is kept of its response."""
-        try:
-            self.response = self._work()
-        except Exception as error:
-            self._failed = error
+            yield claim
+        except Exception:
+            claim.free()
             raise
-        if not self.response.final:
-            raise _NotKept
-        return {"status": self.response.status, "body": _packed(self.response.body)}
+        claim.free()  # unless its response was kept
 
-    def result(self, fault: BaseException | None = None) -> Response:
-        """Return the response of the work, or raise its error, where the table did not keep it.
-
-        The key may stay locked until the invocation's time is over, and a repeat then runs the work
-        again, which changes nothing in the ledger.
-        """
-        if self.response is not None:
-            return self.response
-        raise self._failed or fault or Unavailable
-
-
-def _comparable(claim: Claim) -> dict[str, str]:
-    return {"key": f"{claim.scope}#{claim.key}", "body": sha256(claim.body).hexdigest()}
-
-
-def _config(context: "LambdaContext") -> "IdempotencyConfig":
-    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig
-
-    return IdempotencyConfig(
-        event_key_jmespath="key",
-        payload_validation_jmespath="body",
-        expires_after_seconds=KEPT_SECONDS,
-        hash_function="sha256",
-        lambda_context=context,
-    )
+    def _claimed(self, key: str, body: bytes, now: datetime, time_left: timedelta) -> Claim:
+        us, validation = uuid4().hex, _digest(sha256(body).hexdigest())
+        item = {
+            "id": f"consents#{_digest(key)}",
+            "status": _IN_PROGRESS,
+            "expiration": int((now + KEPT_FOR).timestamp()),
+            "in_progress_expiration": _milliseconds(now + time_left),
+            "validation": validation,
+            "claimed_by": us,
+        }
+        held, found = self._table.put(
+            encode_item(item),
+            f"{_UNUSED} OR {_EXPIRED} OR {_CRASHED}",
+            now=int(now.timestamp()),
+            now_ms=_milliseconds(now),
+            in_progress=_IN_PROGRESS,
+        )
+        # A repeat of the put whose response was lost meets its own item.
+        if held or found.get("claimed_by") == us:
+            return Claim(self._table, {"id": item["id"]}, us)
+        if found["validation"] != validation:
+            raise KeyReused
+        if found["status"] == _IN_PROGRESS:
+            raise InProgress
+        raise Replay(_unpacked(found["data"]))
 
 
-def _packed(body: bytes) -> str:
-    """Return a compressed body: an item may have 400 KB, a response has more, mostly repetitive."""
-    return b64encode(compress(body)).decode()
+@contextmanager
+def _logged(event: str) -> Iterator[None]:
+    """Log that a call failed, and go on."""
+    try:
+        yield
+    except Exception as error:
+        if call_error(error) is None:
+            raise
+        log.warning(event, code=error_code(error))
 
 
-def _replayed(kept: dict[str, Any]) -> Response:
+def _digest(text: str) -> str:
+    """Return the hash of a text as Powertools makes it: of its JSON."""
+    return sha256(json.dumps(text).encode()).hexdigest()
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _packed(response: Response) -> str:
+    """Return a compressed response: an item may have 400 KB, a response has more, mostly alike."""
+    body = b64encode(compress(response.body)).decode()
+    return json.dumps({"status": response.status, "body": body})
+
+
+def _unpacked(data: str) -> Response:
+    kept: Mapping[str, Any] = json.loads(data)
     return Response(kept["status"], decompress(b64decode(kept["body"])), dict(REPLAYED))

@@ -2,8 +2,10 @@
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +22,6 @@ from consents.domain.token_bucket import Level
 from consents.http import gzip_body
 from consents.http.idempotency import Claim, Idempotency
 from consents.http.rate_limits import RateLimits
-from consents.http.response import Response
 
 RESPONSE_SECONDS = 0.5
 """Seconds of an invocation that are kept for writing the response."""
@@ -98,13 +99,20 @@ class Request:
         keeping = MAX_CALL_SECONDS if self._sent_key is not None else 0
         return self._context.get_remaining_time_in_millis() / 1000 - RESPONSE_SECONDS - keeping
 
-    def once(self, work: Callable[[], Response]) -> Response:
-        """Do the work, or return its kept response if the request repeats an idempotency key."""
+    def claim(self) -> AbstractContextManager[Claim]:
+        """Claim the request's idempotency key, if it has one, for the work in a `with` block.
+
+        Raises on entry what `Idempotency.claim` raises.
+        """
         if self._sent_key is None:
-            return work()
-        scope = f"{self.organization.org_id}#{_resource(self._event)}"
-        claim = Claim(scope, _idempotency_key(self._sent_key), self.body)
-        return self._stores.idempotency.once(claim, work, self._context)
+            return nullcontext(Claim())
+        return self._stores.idempotency.claim(
+            f"{self.organization.org_id}#{_resource(self._event)}",
+            _idempotency_key(self._sent_key),
+            self.body,
+            datetime.now(UTC),
+            timedelta(milliseconds=self._context.get_remaining_time_in_millis()),
+        )
 
     def spend(self, records: int) -> None:
         """Spend records of the organization's bucket, or raise RateLimited."""

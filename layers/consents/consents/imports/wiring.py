@@ -5,6 +5,7 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from consents import wiring
+from consents.aws import session
 from consents.aws.s3 import CONFIG, Objects
 from consents.aws.sqs import Queue
 from consents.imports.bucket import Bucket
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @cache
 def bucket() -> Bucket:
     """Return the objects of imports."""
-    client = cast("S3Client", wiring.session().create_client("s3", config=CONFIG))
+    client = cast("S3Client", session.session().create_client("s3", config=CONFIG))
     return Bucket(Objects(client, os.environ["DROPS_BUCKET"]))
 
 
@@ -84,4 +85,4 @@ def _queue(name: str) -> Queue:
 
 @cache
 def _sqs() -> "SQSClient":
-    return cast("SQSClient", wiring.session().create_client("sqs"))
+    return cast("SQSClient", session.boto_client("sqs"))
