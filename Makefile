@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install run invoke test unit lint check checkov bench bench-curves bench-drops format lock docs
+.PHONY: help install run invoke test unit lint check checkov bench bench-curves bench-drops bench-transports format lock docs
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
@@ -30,6 +30,7 @@ help:
 	@echo "make bench-curves     measure how time grows with records, contacts and callers; redraws docs/design/scaling.svg"
 	@echo "make format           format the code"
 	@echo "make bench-drops      import files of 10,000 to a million rows into the local engine (ROWS='10000 20000')"
+	@echo "make bench-transports  compare ways to call DynamoDB"
 	@echo "make lock             lock the dependencies, and export the layer's requirements"
 	@echo "make docs             build the site of docs/ into site/; needs npm"
 	@echo "make install          prepare .venv, with the consents command in it"
@@ -86,6 +87,9 @@ bench-curves: install
 format: install
 	$(VENV)/ruff format
 	$(VENV)/ruff check --fix
+
+bench-transports: install
+	@$(VENV)/python -m bench.transports
 
 bench-drops: install
 	@$(VENV)/python -m bench.drops $(ROWS)

@@ -10,11 +10,14 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import orjson
+from aws_lambda_powertools import Logger
 
 from consents.aws import metrics
 from consents.aws.connections import Broken, Connections, Response
 from consents.aws.errors import CallError, call_error
 from consents.aws.sigv4 import Credentials, Scope, signed_headers
+
+log = Logger(child=True)
 
 type Parameters = Mapping[str, Any]
 
@@ -140,16 +143,21 @@ class LeanClient:
         signer = _Signer(self._service, self._scope, self._host, self._credentials())
         requests = [signer.request(operation, orjson.dumps(one)) for one in parameters]
         responses = self._connections.exchange(requests, MAX_EXCHANGE_SECONDS)
-        results: list[dict[str, Any] | CallError | None] = [
-            clean(one, self._service) for one in responses
+        results = [clean(one, self._service) for one in responses]
+        broken = [one.reason for one in results if isinstance(one, Broken)]
+        if not broken:
+            return [one for one in results if not isinstance(one, Broken)]
+        log.warning(
+            "call.repeated", operation=operation, calls=len(broken), reasons=sorted({*broken})
+        )
+        metrics.write({"CallsRepeated": len(broken)})
+        unclear = [
+            one
+            for one, result in zip(parameters, results, strict=True)
+            if isinstance(result, Broken)
         ]
-        unclear = [index for index, result in enumerate(results) if result is None]
-        if unclear:
-            metrics.write({"CallsByBoto3": len(unclear)})
-            again = self._fallback.call_all(operation, [parameters[i] for i in unclear], may_begin)
-            for index, result in zip(unclear, again, strict=True):
-                results[index] = result
-        return [result for result in results if result is not None]
+        again = iter(self._fallback.call_all(operation, unclear, may_begin))
+        return [next(again) if isinstance(one, Broken) else one for one in results]
 
 
 class _Signer(NamedTuple):
@@ -173,22 +181,24 @@ class _Signer(NamedTuple):
         return head.encode() + body
 
 
-def clean(response: Response | Broken, service: Service) -> dict[str, Any] | CallError | None:
-    """Return what a clean response says; None for any other."""
-    if isinstance(response, Broken) or response.status not in {200, 400}:
-        return None
+def clean(response: Response | Broken, service: Service) -> dict[str, Any] | CallError | Broken:
+    """Return what a clean response says, or why it is not clean."""
+    if isinstance(response, Broken):
+        return response
+    if response.status not in {200, 400}:
+        return Broken(f"status {response.status}")
     if service.has_checksum and "x-amz-crc32" not in response.headers:
-        return None
+        return Broken("no checksum")
     try:
         content = orjson.loads(response.body)
     except orjson.JSONDecodeError:
-        return None
+        return Broken("no JSON")
     if not isinstance(content, dict):
-        return None
+        return Broken("no JSON object")
     if response.status == 200:
         return content
     code = str(content.get("__type", "")).rpartition("#")[2]
     if code not in _CLEAN_ERRORS:
-        return None
+        return Broken(code if code.isalnum() else "status 400")
     reasons = [str(reason.get("Code")) for reason in content.get("CancellationReasons", [])]
     return CallError(code, item=content.get("Item"), reasons=reasons)

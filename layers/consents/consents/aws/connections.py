@@ -17,6 +17,9 @@ from typing import NamedTuple
 from zlib import crc32
 
 MAX_CONNECTIONS = 20
+MAX_CONNECTIONS_OF_MANY, MANY = 40, 100
+"""For more than so many requests, more connections are worth opening."""
+
 MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 17 * 1024 * 1024
 """DynamoDB sends at most 16 MB."""
@@ -231,6 +234,7 @@ class _Exchange:
         self._idle, self._connect, self._handshake = idle, connect, handshake
         self._requests = requests
         self._waiting = deque(range(len(requests)))
+        self._most = MAX_CONNECTIONS_OF_MANY if len(requests) > MANY else MAX_CONNECTIONS
         self._busy: dict[int, _Connection] = {}
         self._poll = select.poll()
         self._ends = time.monotonic() + seconds
@@ -239,7 +243,7 @@ class _Exchange:
         """Exchange until there is a result for each request, or no time left."""
         while (self._waiting or self._busy) and time.monotonic() < self._ends:
             try:
-                while self._waiting and len(self._busy) < MAX_CONNECTIONS:
+                while self._waiting and len(self._busy) < self._most:
                     self._begin(self._idle_connection() or self._connect())
             except OSError as error:  # an unknown host, no descriptor left
                 while self._waiting:
