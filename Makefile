@@ -83,6 +83,7 @@ bench: install
 bench-curves: install
 	@$(VENV)/python -m bench.scaling
 	@$(VENV)/python -m bench.growth
+	@$(VENV)/python -m bench.breakdown
 
 format: install
 	$(VENV)/ruff format

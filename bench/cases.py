@@ -162,7 +162,7 @@ def _validation(name: str, make: Make, limits: Limits, route: str = "capture_con
 
 
 _NO_SLOWER = Limits(cpu=1, wall=1)
-_FULL = Limits(cpu=0.4, wall=0.25)
+_FULL = Limits(cpu=0.12, wall=0.12)
 
 CASES = (
     _batch(1000, 0, _FULL),
@@ -177,7 +177,7 @@ CASES = (
         _batch(1000, 0, _NO_SLOWER),
         name="replay of 1000 records",
         repeats=True,
-        limits=Limits(calls=2),  # the idiom replays a response before it authenticates the caller
+        limits=Limits(cpu=0.8, calls=2),
     ),
     replace(
         _batch(1000, 0, _NO_SLOWER),

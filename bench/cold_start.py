@@ -42,7 +42,7 @@ RUNTIME = (
 API = ("CaptureConsents", "CreateBulkConsents", "CaptureConsent", "NotFound")
 FILES = ("CreateImport", "GetImport", "ListImports", "PlanImport", "ImportPart", "FailImport")
 """These have clients that the idiom lacks: they are compared, but have no limit."""
-_HALF = Limits(cpu=0.5)
+_IMPORT, _FIRST_RESPONSE = Limits(cpu=0.35), Limits(cpu=0.25)
 
 PROCESS = """
 import json, os, sys
@@ -93,7 +93,7 @@ def measure() -> Iterator[Result]:
         built = Path(stack.enter_context(TemporaryDirectory()))
         _build(built)
         for name in (*API, *FILES):
-            limits = _HALF if name in API else Limits()
+            limits = _IMPORT if name in API else Limits()
             functions = _ours(built, endpoint, name), _idiom(built, endpoint, name)
             yield _measured(f"cold start: import of {name}", limits, functions, ("", ""))
         for name, case in (
@@ -103,7 +103,7 @@ def measure() -> Iterator[Result]:
             functions = _ours(built, endpoint, name), _idiom(built, endpoint, name)
             event = json.dumps(case.event("cold", authorization(case)))
             title = f"cold start: import and first response of {name}"
-            yield _measured(title, _HALF, functions, (event, event))
+            yield _measured(title, _FIRST_RESPONSE, functions, (event, event))
 
 
 def _first(route: str) -> Case:

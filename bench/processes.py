@@ -107,13 +107,13 @@ class Running:
 
 
 @contextmanager
-def side(module: str, endpoint: str) -> Iterator[Running]:
+def side(module: str, endpoint: str, **variables: str) -> Iterator[Running]:
     """Run a side in a separate process, on another core than the stub."""
     with start(
         "bench.side",
         module,
         core=cores()[1],
-        env=environment(endpoint, module),
+        env=environment(endpoint, module) | variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:

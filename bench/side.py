@@ -52,6 +52,8 @@ class Round:
     accepted: int | None = None
     loads_ms: float | None = None
     """CPU time of `orjson.loads` of the body, if only validation was measured."""
+    client_ms: float = 0
+    """CPU time in calls of DynamoDB."""
 
 
 def run(side: Side, case: Case, seed: str) -> Round:
@@ -65,9 +67,18 @@ def _call(side: Side, case: Case, seed: str) -> Round:
     if case.repeats:
         handler(event, Context())
     counts(os.environ["AWS_ENDPOINT_URL"])
+    _clients.clear()
     (cpu_ms, wall_ms), response = _timed(lambda: _respond(handler, event))
     calls, sent = counts(os.environ["AWS_ENDPOINT_URL"])
-    return Round(cpu_ms, wall_ms, calls, sent, response["statusCode"], _accepted(response))
+    return Round(
+        cpu_ms,
+        wall_ms,
+        calls,
+        sent,
+        response["statusCode"],
+        _accepted(response),
+        client_ms=sum(_clients) * 1000,
+    )
 
 
 def _validation(side: Side, case: Case, seed: str) -> Round:
@@ -123,12 +134,38 @@ def check(log: StringIO) -> None:
     log.truncate()
 
 
+CLIENTS = (
+    ("botocore.client", "BaseClient", "_make_api_call"),
+    ("consents.aws.client", "LeanClient", "call_all"),
+)
+"""Imported late: a logger keeps the stdout of its import."""
+
+_clients: list[float] = []
+"""CPU seconds of each call of a client, in the thread that made it."""
+
+
+def _time_calls(owner: Any, method: str) -> None:
+    """Let a method of a client add its CPU time to `_clients`."""
+    call = getattr(owner, method)
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        began = time.thread_time()
+        try:
+            return call(*arguments, **options)
+        finally:
+            _clients.append(time.thread_time() - began)
+
+    setattr(owner, method, timed)
+
+
 def main(name: str) -> None:
     """Run the requested rounds until stdin ends."""
     cases = {case.name: case for case in (*CASES, *map(batch_of, SIZES))}
     responses = sys.stdout
     with redirect_stdout(StringIO()) as log:
         side: Any = import_module(name)
+        for module, client, method in CLIENTS:
+            _time_calls(getattr(import_module(module), client), method)
         side.prepare()
         for line in sys.stdin:
             name, seed = json.loads(line)
