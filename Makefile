@@ -51,8 +51,9 @@ run: install
 invoke: install
 	@$(VENV)/consents local invoke $(FUNCTION) $(EVENT)
 
+# The tests of a file share what is expensive to start; the slow files come first.
 test: install
-	@$(VENV)/python -m pytest -n 3 --dist loadgroup
+	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 unit: install
 	@$(VENV)/python -m pytest -n 2 -p no:schemathesis -p no:anyio tests/unit

@@ -53,6 +53,11 @@ class LocalFiles:
         return self.folder / "sam" / "build"
 
     @property
+    def linked_build(self) -> Path:
+        """The build that is deployed: its layer is a link to that of `build`."""
+        return self.folder / "sam" / "linked"
+
+    @property
     def runtime(self) -> Path:
         """A virtual environment with the packages of the Lambda runtime."""
         return self.folder / "runtime"

@@ -102,7 +102,7 @@ def deployed(files: LocalFiles, endpoint_url: str, name: str) -> Function:
         name=configuration["FunctionName"],
         handler=configuration["Handler"],
         code=files.build / logical,
-        layer=files.build / "ConsentsLayer",
+        layer=files.build / sam.LAYER,
         seconds=configuration["Timeout"],
         megabytes=configuration["MemorySize"],
         variables=configuration["Environment"]["Variables"] | _local_aws(endpoint_url),

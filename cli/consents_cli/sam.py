@@ -14,6 +14,9 @@ from consents_cli.errors import Failed
 from consents_cli.local_files import PROJECT, LocalFiles
 from consents_cli.stack import LOCAL_CREDENTIALS, LOCAL_NAME, LOCAL_REGION
 
+LAYER = "ConsentsLayer"
+"""The name of the layer in the template."""
+
 _TOOLS = {
     "sam": "`make install` installs it",
     "uv": "`make install` installs it",
@@ -57,13 +60,18 @@ def build(files: LocalFiles, target: str = "host") -> None:
 
 
 def deploy(files: LocalFiles, endpoint_url: str) -> None:
-    """Deploy the build to the local AWS at an endpoint."""
+    """Deploy the build to the local AWS at an endpoint, with a link to the built layer as layer.
+
+    MiniStack unpacks the layer for each new process of a function, and the built one has thousands
+    of files.
+    """
+    link_layer(files)
     _run(
         files,
         "deploy",
         {"AWS_ENDPOINT_URL": endpoint_url},
         "--template-file",
-        str(files.build / "template.yaml"),
+        str(files.linked_build / "template.yaml"),
         "--config-file",
         str(PROJECT / "samconfig.toml"),
         "--stack-name",
@@ -74,6 +82,17 @@ def deploy(files: LocalFiles, endpoint_url: str) -> None:
         "--no-confirm-changeset",
         "--no-progressbar",
     )
+
+
+def link_layer(files: LocalFiles) -> None:
+    """Write a build whose layer is one file, which puts the built layer on the import path."""
+    shutil.rmtree(files.linked_build, ignore_errors=True)
+    ignored = shutil.ignore_patterns(LAYER)
+    shutil.copytree(files.build, files.linked_build, ignore=ignored)
+    site = files.linked_build / LAYER / "python" / "lib" / "python3.13" / "site-packages"
+    site.mkdir(parents=True)
+    packages = str(files.build / LAYER / "python")
+    (site / "layer.pth").write_text(f"import sys; sys.path.insert(0, {packages!r})\n")
 
 
 def _run(files: LocalFiles, step: str, extra: dict[str, str], *arguments: str) -> None:

@@ -5,7 +5,6 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,21 +15,6 @@ from consents_cli.stack import Stack, connect_local
 
 from tests.e2e.files import Put, Queues, Summary, dropped_as
 from tests.e2e.local_stack import LocalStack, eventually, running_stack
-
-SHARED_STACK = "stack"
-"""The worker of xdist that runs all tests of the local stack, which is expensive to start."""
-
-
-# First: on a worker, the hook of pytest-xdist reads the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of the local stack on one worker, and those of any other file together."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.parent == here:
-            uses_stack = "stack" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group(SHARED_STACK if uses_stack else item.path.stem))
-
 
 type Build = Callable[[str], LocalFiles]
 

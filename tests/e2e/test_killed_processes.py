@@ -96,7 +96,7 @@ def test_killed_functions_change_no_result_and_no_request(
     # As deployed, a message returns after the timeout of its function, and at most five times.
     often = json.dumps(without_limit(queues))
     with ExitStack() as meanwhile:
-        for name, seconds in (("PlanQueue", "15"), ("PartQueue", "30")):
+        for name, seconds in (("PlanQueue", "5"), ("PartQueue", "10")):
             changes = {"VisibilityTimeout": seconds, "RedrivePolicy": often}
             meanwhile.enter_context(queues.changed(name, **changes))
         caller = meanwhile.enter_context(ThreadPoolExecutor(1))

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import site
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -129,6 +130,23 @@ def test_missing_program_is_named(tool: str, tmp_path: Path) -> None:
         (tmp_path / other).touch(mode=0o755)
     with pytest.raises(Failed, match=f"^{tool} is not on PATH"):
         sam.check_tools(str(tmp_path))
+
+
+def test_the_local_layer_puts_the_built_layer_first_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = LocalFiles(tmp_path / "a folder's name")
+    (files.build / "ConsentsLayer" / "python").mkdir(parents=True)
+    (files.build / "template.yaml").write_text("Resources: {}")
+    monkeypatch.setattr(sys, "path", ["the function", "this environment"])
+
+    sam.link_layer(files)
+    sam.link_layer(files)
+    site.addsitedir(str(*files.linked_build.glob("ConsentsLayer/python/lib/python*/*")))
+
+    assert sys.path[0] == str(files.build / "ConsentsLayer" / "python")
+    assert sys.path[1:3] == ["the function", "this environment"]
+    assert (files.linked_build / "template.yaml").read_text() == "Resources: {}"
 
 
 def test_only_the_owner_can_read_stack_json(tmp_path: Path) -> None:
