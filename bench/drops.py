@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from consents import wiring
 from consents.accounts.directory import organization_key
+from consents.aws.client import Boto3Client
 from consents.aws.dynamodb import Table as DynamoDBTable
 from consents.imports.drop import Drop, parse_key
 from consents.imports.import_state import Import
@@ -258,7 +258,9 @@ def send_created_event(drop: Drop) -> None:
 
 def wait_until_imported(drop: Drop) -> Import:
     """Return a completed import; show its progress until then."""
-    progress = ImportTable(DynamoDBTable(wiring.dynamodb(), "ImportsTable"))
+    progress = ImportTable(
+        DynamoDBTable(Boto3Client(lambda: boto3.client("dynamodb")), "ImportsTable")
+    )
     with Console(stderr=True).status("waiting") as status:
         while True:
             reached = progress.find(drop.org_id, drop.import_id)
