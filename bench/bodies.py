@@ -90,6 +90,12 @@ def form(made: list[Any]) -> str:
     return urlencode([("Items", json.dumps(item)) for item in made])
 
 
+def question(count: int) -> str:
+    """Return the body of a check."""
+    contacts = [f"+1555{number:07}" for number in range(count)]
+    return json.dumps({"sender_id": "+15550001111", "contact_numbers": contacts})
+
+
 def every_field_wrong(seed: str) -> str:
     """Return 1000 records in which every field is invalid."""
     random = Random(seed)

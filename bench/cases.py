@@ -13,6 +13,9 @@ SIZES = (1, 10, 25, 50, 100, 250, 500, 1000)
 CALLS_BESIDE_RECORDS = 4
 """A claim, at most two writes to the token bucket, and the stored response."""
 
+CALLS_BESIDE_CONTACTS = 5
+"""At most: the caller, the sender, and two writes to the token bucket."""
+
 ORG, LIMITED_ORG = "org_bench", "org_limited"
 """The first has no effective rate limit, the other 1000 records per minute."""
 
@@ -95,6 +98,7 @@ class Case:
 
 ROUTES = {
     "capture_consents": ("/v1/consent/bulk", "application/json"),
+    "check_consents": ("/v1/consent/check", "application/json"),
     "create_bulk_consents": ("/v1/Consents/Bulk", "application/x-www-form-urlencoded"),
 }
 """The path and the content type of each route."""
@@ -151,6 +155,19 @@ def _form(count: int, percent: int, limits: Limits) -> Case:
     )
 
 
+def check_of(count: int, limits: Limits) -> Case:
+    """Return a check of contacts that have each one opt-in."""
+    return Case(
+        name=f"check of {count} contacts",
+        route="check_consents",
+        make=lambda _: bodies.question(count),
+        limits=limits,
+        status=200,
+        accepted=count,
+        keyed=False,  # a check reads none
+    )
+
+
 def _hostile(name: str, make: Make, status: int = 200, idiom_status: int | None = None) -> Case:
     accepted = 0 if status == 200 else None
     name = f"hostile: {name}"
@@ -189,6 +206,9 @@ CASES = (
         accepted=None,
         limits=Limits(calls=2),
     ),
+    check_of(1000, Limits(cpu=0.15, wall=0.4, calls=1000 + CALLS_BESIDE_CONTACTS)),
+    check_of(100, _NO_SLOWER),
+    check_of(1, Limits()),
     _form(25, 0, Limits()),
     _form(1000, 0, _FULL),
     _form(1000, 5, _FULL),

@@ -43,7 +43,7 @@ def fill(secret_of: Callable[[str], str]) -> None:
         for header in (_bearer(org), _basic(org)):
             secret = secret_of(header).encode()
             name = hmac.new(SECRET.encode(), secret, sha256).hexdigest()
-            scopes = {"SS": ["consent:write"]}
+            scopes = {"SS": ["consent:check", "consent:write"]}
             _put(f"CREDENTIAL#{name}", "CREDENTIAL", org, key_id={"S": "-"}, scopes=scopes)
 
 

@@ -9,10 +9,12 @@ from consents.http import json_api
 from bench import directory
 from bench.bodies import PHONE_NUMBER_ID
 from functions.capture_consents import app as capture_consents
+from functions.check_consents import app as check_consents
 from functions.create_bulk_consents import app as create_bulk_consents
 
 HANDLERS: dict[str, Any] = {
     "capture_consents": capture_consents.handler,
+    "check_consents": check_consents.handler,
     "create_bulk_consents": create_bulk_consents.handler,
 }
 

@@ -108,11 +108,11 @@ def _respond(handler: Handler, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _accepted(response: dict[str, Any]) -> int | None:
-    """Return the number of accepted records in a response, or None."""
+    """Return the number of accepted records or allowed contacts in a response, or None."""
     body: dict[str, Any] = json.loads(response["body"])
     if "items" in body:
         return len([item for item in body["items"] if item["error_code"] == 0])
-    accepted: int | None = body.get("accepted")
+    accepted: int | None = body.get("accepted", body.get("allowed"))
     return accepted
 
 

@@ -1,8 +1,8 @@
 """A stub of DynamoDB that responds after 5 ms and counts calls: `python -m bench.stub PORT`.
 
 It stores single items, so that credentials, idempotency keys and token buckets work; items written
-in batches are counted and dropped. It is also a Secrets Manager with one secret. `POST /counts`
-returns the calls since the last time.
+in batches are counted and dropped, and every contact has one opt-in. It is also a Secrets Manager
+with one secret. `POST /counts` returns the calls since the last time.
 """
 
 import asyncio
@@ -18,6 +18,14 @@ import orjson
 
 SECONDS_PER_CALL = 0.005
 SECRET = "pepper"
+
+OPT_IN = {
+    "sk": {"S": f"+15550001111#2026-04-26T12:00:00.000000Z#opt-in#{'0' * 32}"},
+    "status": {"S": "opt-in"},
+    "effective_at": {"S": "2026-04-26T12:00:00.000000Z"},
+    "received_at": {"S": "2026-04-26T12:00:01.000000Z"},
+}
+"""What a query of any contact returns, with the attributes that a check asks for."""
 
 type Item = dict[str, Any]
 type Reply = tuple[int, dict[str, Any]]
@@ -119,7 +127,7 @@ class Tables:
             "GetItem": lambda call: _held(self._found(call)),
             "GetSecretValue": lambda call: {"Name": call["SecretId"], "SecretString": SECRET},
             "PutItem": self._put,
-            "Query": lambda _: {"Items": [], "Count": 0, "ScannedCount": 0},
+            "Query": lambda _: {"Items": [OPT_IN], "Count": 1, "ScannedCount": 1},
             "UpdateItem": self._update,
         }
         return calls[target](call)

@@ -15,7 +15,14 @@ from urllib.parse import urlencode
 from consents.capture import attested, bulk_consents
 from consents.domain.organization import Caller, Credential, Organization, Plan, Scope
 from consents.domain.outcome import Outcome, Rejected, Stored
-from consents.domain.record import ConsentRecord, Receipt, timestamp
+from consents.domain.record import (
+    ConsentRecord,
+    Receipt,
+    Status,
+    StoredRecord,
+    Wire,
+    timestamp,
+)
 from consents.http.request import Context
 from consents.imports.drop import Drop, parse_key
 from consents.imports.import_state import Import, PendingUpload
@@ -137,6 +144,28 @@ def bulk_record(item: Any = ITEM) -> ConsentRecord:
     result = bulk_consents.read(item, NOW)
     assert isinstance(result, ConsentRecord)
     return result
+
+
+def statement(
+    status: Status, effective_at: datetime, sender: str = SENDER, **changes: Any
+) -> StoredRecord:
+    """Return a stored record of a contact, received when it became effective."""
+    return replace(
+        StoredRecord(
+            wire=Wire.BULK_CONSENTS,
+            sender=sender,
+            contact="+15554443333",
+            status=status,
+            effective_at=timestamp(effective_at),
+            received_at=timestamp(changes.pop("received_at", effective_at)),
+            request_id=REQUEST_ID,
+            evidence={"source": "website"},
+            phone_number_id=None,
+            correlation_id=None,
+            record_id="0" * 32,
+        ),
+        **changes,
+    )
 
 
 def attested_reason(record: Any) -> str | None:

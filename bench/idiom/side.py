@@ -1,4 +1,4 @@
-"""The plain idiom: both bulk routes, written as the public templates of AWS and Powertools are.
+"""The plain idiom: the bulk routes and the check, as the templates of AWS and Powertools are.
 
 It has the same fields and credentials, one result per record, the idempotency key, the rate limit,
 and 25 records per call. It lacks what the plain tools do not offer: an append-only ledger, an exact
@@ -8,10 +8,11 @@ rate limit, rules as strict, and the error messages of each API.
 from typing import Any
 
 from bench import directory
-from bench.idiom import capture_consents, create_bulk_consents
+from bench.idiom import capture_consents, check_consents, create_bulk_consents
 
 HANDLERS: dict[str, Any] = {
     "capture_consents": capture_consents.handler,
+    "check_consents": check_consents.handler,
     "create_bulk_consents": create_bulk_consents.handler,
 }
 

@@ -5,10 +5,12 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from consents_cli import credentials, imports, local_stack, organizations, senders
+from consents_cli import contacts, credentials, imports, local_stack, organizations, rules, senders
+from consents_cli.check import check
 from consents_cli.drop import drop
 from consents_cli.errors import exit_on_error
 from consents_cli.history import history
+from consents_cli.revoke import revoke
 
 
 class Commands(TyperGroup):
@@ -22,7 +24,7 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Operate a consent ledger: local stack, organizations, credentials, imports, history.",
+    help="Operate a consent ledger: local stack, organizations, keys, rules, imports, consents.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -33,8 +35,12 @@ app.add_typer(credentials.keys, name="key")
 app.add_typer(credentials.accounts, name="account")
 app.add_typer(senders.app, name="sender")
 app.add_typer(imports.app, name="import")
+app.add_typer(rules.app, name="rules")
+app.add_typer(contacts.app, name="contact")
+app.command()(check)
 app.command()(drop)
 app.command()(history)
+app.command()(revoke)
 
 if __name__ == "__main__":
     app()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from consents.domain.organization import Scope
 from consents.domain.record import Wire
 
 from consents_cli import credentials, organizations, output, senders
@@ -44,7 +45,7 @@ _ITEMS = (
 def create(stack: Stack) -> dict[str, Any]:
     """Create an organization, a credential per API and a sender; return all of them."""
     organization = organizations.add(stack, NAME, PLAN, RECORDS_PER_MINUTE)
-    key = credentials.add_api_key(stack, organization.org_id, [credentials.CAPTURE])
+    key = credentials.add_api_key(stack, organization.org_id, list(Scope))
     account = credentials.add_account(stack, organization.org_id)
     sender = senders.add(stack, organization.org_id, PHONE_NUMBER, PHONE_NUMBER_ID)
     return {

@@ -1,14 +1,15 @@
 """`consents history`: opt-ins and opt-outs of a contact, with the evidence."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Annotated, Any
 
 import typer
-from consents.capture.bulk_consents import canonical_sender
+from consents.decisions.api import Sender
+from consents.decisions.decide import Question, Reason, decide, speaking
 from consents.domain import fields
-from consents.domain.record import Status, StoredRecord, Wire
-from pydantic import TypeAdapter, ValidationError
+from consents.domain.record import EVERY_SENDER, Status, StoredRecord, Wire
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -20,7 +21,6 @@ from consents_cli.senders import number
 from consents_cli.stack import Stack, open_stack
 
 _MAX_SHOWN_LENGTH = 240
-_SENDER_ID: TypeAdapter[str] = TypeAdapter(fields.SenderId)
 
 
 def history(
@@ -43,30 +43,47 @@ def history(
 
 
 def records(stack: Stack, org_id: str, contact: str, sender: str | None) -> list[dict[str, Any]]:
-    """Return the records of a contact, newest first; `current` is the one in effect."""
+    """Return the records of a contact, newest first.
+
+    With a sender, those that speak about it. `decides_for` maps each sender for which a record
+    decides now, under the rules of the organization, to the reason; `current` is whether it does
+    for any.
+    """
     number(contact)
-    stack.entries.entry(org_id)  # else an unknown organization looks like one without records
-    seen: set[str] = set()
-    found = []
-    for record in stack.ledger.history(org_id, contact, _sender(stack, org_id, sender)):
-        found.append(_described(stack, org_id, record, current=record.sender not in seen))
-        seen.add(record.sender)
-    return found
+    rules = stack.entries.entry(org_id).organization.rules
+    found = stack.ledger.history(org_id, contact)
+    senders = {record.sender for record in found}
+    shown = found
+    if sender is not None:
+        key = named_sender(stack, org_id, sender).key
+        senders, shown = {key}, speaking(found, key, rules.opt_out_scope)
+    now = datetime.now(UTC)
+    decisions = {
+        name: decide(found, Question(name, contact, now, rules)) for name in sorted(senders)
+    }
+    return [
+        _described(
+            stack,
+            org_id,
+            record,
+            {name: one.reason for name, one in decisions.items() if one.record is record},
+        )
+        for record in shown
+    ]
 
 
-def _sender(stack: Stack, org_id: str, sender: str | None) -> str | None:
-    """Return a sender in the form that the ledger stores."""
-    if sender is None:
-        return None
+def named_sender(stack: Stack, org_id: str, sender: str) -> Sender:
+    """Return a sender that an operator names by its number, code, SID or phone number id.
+
+    Raises:
+        Failed: it has another form, or the organization does not own the phone number id.
+    """
     if fields.is_uuid(sender):
-        return _own_number(stack, org_id, sender.lower())
-    try:
-        known = _SENDER_ID.validate_python(sender)
-    except ValidationError:
-        raise Failed(
-            f"invalid sender {sender!r}: not a number, short code, MG SID or UUID"
-        ) from None
-    return canonical_sender(known)
+        phone_number_id = sender.lower()
+        return Sender(_own_number(stack, org_id, phone_number_id), phone_number_id)
+    if not fields.is_sender_id(sender) and sender != EVERY_SENDER:
+        raise Failed(f"invalid sender {sender!r}: not a number, short code, MG SID or UUID")
+    return Sender(sender, None)
 
 
 def _own_number(stack: Stack, org_id: str, phone_number_id: str) -> str:
@@ -76,7 +93,9 @@ def _own_number(stack: Stack, org_id: str, phone_number_id: str) -> str:
     return numbers[phone_number_id]
 
 
-def _described(stack: Stack, org_id: str, record: StoredRecord, *, current: bool) -> dict[str, Any]:
+def _described(
+    stack: Stack, org_id: str, record: StoredRecord, decides_for: Mapping[str, Reason]
+) -> dict[str, Any]:
     evidence = dict(record.evidence)
     if text_hash := evidence.get("agreement_text_hash"):
         evidence["agreement_text"] = stack.ledger.agreement_text(org_id, text_hash)
@@ -86,7 +105,9 @@ def _described(stack: Stack, org_id: str, record: StoredRecord, *, current: bool
         "contact": record.contact,
         "effective_at": record.effective_at,
         "received_at": record.received_at,
-        "current": current,
+        "current": bool(decides_for),
+        "decides_for": decides_for,
+        "record_id": record.record_id,
         "wire": record.wire,
         "request_id": record.request_id,
         **_api_fields(record),
@@ -96,7 +117,7 @@ def _described(stack: Stack, org_id: str, record: StoredRecord, *, current: bool
 
 def _api_fields(record: StoredRecord) -> dict[str, Any]:
     """Return the fields of a record as its API spells them."""
-    if record.wire is Wire.ATTESTED:
+    if record.wire is not Wire.BULK_CONSENTS:
         return {
             "phone_number_id": record.phone_number_id,
             "contact_number": record.contact,
@@ -127,13 +148,28 @@ def _by_sender(record: Mapping[str, Any]) -> str:
 def _parts(records: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     """Return the rendering of the records of one sender, newest first."""
     newest = records[0]
-    yield Text(f"{newest['contact']} from {newest['sender']}: {newest['status']}", style="bold")
+    yield Text(f"{newest['contact']} from {_named(newest['sender'])}", style="bold")
     for record in records:
-        current = " (current)" if record["current"] else ""
         when = output.cell(record["effective_at"])
-        yield Text(f"\n  {record['status']} since {when}{current}")
+        yield Text(f"\n  {record['status']} since {when}{_mark(record)}")
         yield Padding(output.details(_evidence(record)), (0, 0, 0, 4))
     yield ""
+
+
+def _named(sender: str) -> str:
+    return "every sender" if sender == EVERY_SENDER else sender
+
+
+def _mark(record: Mapping[str, Any]) -> str:
+    """Return for which senders a record decides, and what, if it is not what the record says."""
+    decides_for = record["decides_for"]
+    if not decides_for:
+        return ""
+    others = ", ".join(_named(one) for one in decides_for if one != record["sender"])
+    own = record["sender"] in decides_for
+    reach = f" for {others}" if others and not own else f", also for {others}" if others else ""
+    expired = " but expired" if Reason.EXPIRED in decides_for.values() else ""
+    return f" (current{expired}{reach})"
 
 
 def _evidence(record: Mapping[str, Any]) -> dict[str, str]:

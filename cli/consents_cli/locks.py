@@ -9,13 +9,13 @@ _TIMEOUT_SECONDS = 0.5
 """Covers the moment in which `holder` of another process tests the lock."""
 
 
-def take(path: Path) -> int | None:
+def take(path: Path, timeout_seconds: float = _TIMEOUT_SECONDS) -> int | None:
     """Take a lock and return its descriptor, or None if another process holds it.
 
     The lock is held as long as the descriptor is open in any process that inherited it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    deadline = time.monotonic() + timeout_seconds
     while not _lock(descriptor, fcntl.LOCK_EX):
         if time.monotonic() > deadline:
             os.close(descriptor)

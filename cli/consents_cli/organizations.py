@@ -11,6 +11,7 @@ from consents.accounts.directory_writer import Entry
 from consents.domain.organization import (
     DEFAULT_PARTS_PER_DAY,
     DEFAULT_RECORDS_PER_MINUTE,
+    Bucket,
     Organization,
     Plan,
 )
@@ -26,10 +27,12 @@ from consents_cli.stack import Stack, open_stack
 PLANS = tuple(str(plan) for plan in Plan)
 
 MAX_RECORDS_PER_MINUTE = 10_000_000
+MAX_CONTACTS_PER_MINUTE = 100_000_000
 MAX_PARTS_PER_DAY = 10_000_000
 _MAX_NAME_LENGTH = 200
 
 _RECORDS_HELP = "Records per minute of both APIs together."
+_CONTACTS_HELP = "Contacts per minute to check and, apart from that, to revoke."
 _PARTS_HELP = "Parts of files, at most 1000 rows each, to import per UTC day."
 _IN_FORCE = f"Functions apply the change within {CACHE_SECONDS} seconds."
 
@@ -57,14 +60,14 @@ def create(
 ) -> None:
     """Create an organization."""
     opened = open_stack(stack, region)
-    created = asdict(add(opened, name, plan, records_per_minute, parts_per_day))
+    created = described(add(opened, name, plan, records_per_minute, parts_per_day))
     output.show(created, as_json=as_json, people=lambda: output.details(created))
 
 
 @app.command("list")
 def list_all(stack: StackName = None, region: Region = None, as_json: AsJson = False) -> None:
     """List all organizations, oldest first."""
-    rows = [asdict(one) for one in open_stack(stack, region).entries.organizations()]
+    rows = [described(one) for one in open_stack(stack, region).entries.organizations()]
     names = ("org_id", "plan", "records_per_minute", "name")
     output.show(rows, as_json=as_json, people=lambda: output.table(rows, names, wrapped={"name"}))
 
@@ -90,6 +93,9 @@ def change(
     records_per_minute: Annotated[
         int | None, typer.Option(help=_RECORDS_HELP, metavar="NUMBER")
     ] = None,
+    contacts_per_minute: Annotated[
+        int | None, typer.Option(help=_CONTACTS_HELP, metavar="NUMBER")
+    ] = None,
     parts_per_day: Annotated[int | None, typer.Option(help=_PARTS_HELP, metavar="NUMBER")] = None,
     plan: Annotated[str | None, typer.Option(metavar="PLAN", help=", ".join(PLANS))] = None,
     stack: StackName = None,
@@ -101,16 +107,19 @@ def change(
     sent: dict[str, str | int | None] = {
         "plan": plan,
         "records_per_minute": records_per_minute,
+        "contacts_per_minute": contacts_per_minute,
         "parts_per_day": parts_per_day,
     }
     changes = {name: value for name, value in sent.items() if value is not None}
     if not changes:
-        options = "--records-per-minute NUMBER, --parts-per-day NUMBER or --plan PLAN"
-        raise Failed(f"nothing to set: pass {options}")
+        limits = ", ".join(f"--{name.replace('_', '-')} NUMBER" for name in sent if name != "plan")
+        raise Failed(f"nothing to set: pass {limits} or --plan PLAN")
     _check(plan, records_per_minute, parts_per_day)
+    if contacts_per_minute is not None and not 1 <= contacts_per_minute <= MAX_CONTACTS_PER_MINUTE:
+        raise Failed(f"invalid contacts per minute: must be 1..{MAX_CONTACTS_PER_MINUTE}")
     entries = open_stack(stack, region).entries
     entries.change_organization(named, changes)
-    changed = asdict(entries.entry(named).organization)
+    changed = described(entries.entry(named).organization)
     output.show(
         changed, as_json=as_json, people=lambda: Group(output.details(changed), f"\n{_IN_FORCE}")
     )
@@ -152,8 +161,22 @@ def _named(org_id: str | None, command: str) -> str:
     return org_id
 
 
+def described(organization: Organization) -> dict[str, Any]:
+    """Return an organization with its limits as they are in force."""
+    return {
+        "org_id": organization.org_id,
+        "name": organization.name,
+        "plan": organization.plan,
+        "records_per_minute": organization.records_per_minute,
+        "contacts_per_minute": organization.per_minute(Bucket.CONTACTS),
+        "parts_per_day": organization.parts_per_day,
+        "rules_version": organization.rules.version,
+        "created_at": organization.created_at,
+    }
+
+
 def _described(entry: Entry) -> dict[str, Any]:
-    return asdict(entry.organization) | {
+    return described(entry.organization) | {
         "credentials": [credentials.described(one) for one in entry.credentials],
         "senders": [asdict(sender) for sender in entry.senders],
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import typer
-from consents.domain.record import Wire
+from consents.domain.record import REVOCATION, Wire
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -15,8 +15,9 @@ from rich.text import Text
 API_NAMES: Mapping[str, str] = {
     Wire.ATTESTED: "Attested Consent API",
     Wire.BULK_CONSENTS: "Bulk Consents API",
+    REVOCATION: "Revocation",
 }
-"""The name that people read, by the value of `wire`."""
+"""The name that people read, by the origin of a record."""
 
 _TIMESTAMP = re.compile(r"([0-9-]{10})T([0-9:]{8})\.[0-9]{6}Z")
 

@@ -17,6 +17,8 @@ from consents.aws.client import Boto3Client
 from consents.aws.dynamodb import Table
 from consents.aws.s3 import Objects
 from consents.capture.ledger import Ledger
+from consents.decisions.consent_ids import ConsentIds
+from consents.decisions.ledger import ContactReader
 from consents.imports.bucket import Bucket
 from consents.imports.table import ImportTable
 
@@ -45,8 +47,20 @@ class Stack:
     entries: DirectoryWriter
     ledger: Ledger
     dynamodb: "DynamoDBClient"
+    pepper: Callable[[], bytes]
+    """Returns the secret, which few commands need."""
     s3: Callable[[], "S3Client"]
     """Returns the client of the drops bucket, which few commands need."""
+
+    @property
+    def reader(self) -> ContactReader:
+        """The reader of contacts."""
+        return ContactReader(Table(Boto3Client(lambda: self.dynamodb), self.output("LedgerTable")))
+
+    @property
+    def consent_ids(self) -> ConsentIds:
+        """What seals and opens consent ids."""
+        return ConsentIds(self.pepper)
 
     @property
     def imports(self) -> ImportTable:
@@ -155,6 +169,7 @@ def connect(
         entries=DirectoryWriter(directory),
         ledger=Ledger(Table(client, outputs["LedgerTable"])),
         dynamodb=dynamodb,
+        pepper=pepper,
         s3=cache(lambda: session.client("s3", endpoint_url=endpoint_url, config=config)),
     )
 

@@ -13,11 +13,17 @@ directory = wiring.directory()
 ledger = wiring.ledger()
 
 
-@endpoint(json_api, stores=wiring.stores(), scope=Scope.WRITE, max_bytes=attested.MAX_BATCH_BYTES)
+@endpoint(
+    json_api,
+    stores=wiring.stores(),
+    scope=Scope.WRITE,
+    max_bytes=attested.MAX_BATCH_BYTES,
+    takes_dry_run=True,
+)
 def handler(request: Request) -> Response:
     """Capture each record by itself: one bad record never sinks the rest."""
     caller = request.organization
-    records = attested.parse_batch(request.body, request.content_type, caller.records_per_minute)
+    records = attested.parse_batch(request.body, request.content_type, request.allowance)
     with request.claim() as claim:
         request.spend(len(records))
         senders = directory.senders(caller.org_id, attested.phone_number_ids(records))
@@ -28,5 +34,6 @@ def handler(request: Request) -> Response:
             ledger,
             receipt=request.receipt,
             time_left=request.time_left,
+            is_dry_run=request.is_dry_run,
         )
         return claim.keep(attested.render_batch(outcomes))

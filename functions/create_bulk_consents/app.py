@@ -16,11 +16,12 @@ ledger = wiring.ledger()
     stores=wiring.stores(),
     scope=Scope.WRITE,
     max_bytes=bulk_consents.MAX_BATCH_BYTES,
+    takes_dry_run=True,
     headers=bulk_consents.cors_headers(wiring.allowed_origin()),
 )
 def handler(request: Request) -> Response:
     """Record each item by itself: one bad item never sinks the rest."""
-    items = bulk_consents.parse_batch(request.body, request.organization.records_per_minute)
+    items = bulk_consents.parse_batch(request.body, request.allowance)
     with request.claim() as claim:
         request.spend(len(items))
         outcomes = capture(
@@ -29,5 +30,6 @@ def handler(request: Request) -> Response:
             ledger,
             receipt=request.receipt,
             time_left=request.time_left,
+            is_dry_run=request.is_dry_run,
         )
         return claim.keep(bulk_consents.render_batch(items, outcomes))

@@ -13,8 +13,11 @@ from typing import Any, cast, get_args
 
 import pytest
 from consents.capture import attested, bulk_consents
+from consents.decisions import api as decisions
+from consents.decisions import revoke_api
+from consents.decisions.decide import Reason
 from consents.domain import errors, fields
-from consents.domain.organization import Caller, Credential, Organization
+from consents.domain.organization import Bucket, Caller, Credential, Organization
 from consents.domain.outcome import Stored
 from consents.domain.record import Receipt, Status, timestamp
 from consents.domain.token_bucket import WINDOW_SECONDS, Level
@@ -32,10 +35,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter
 from samcli.yamlhelper import parse_yaml_file
 
+from tests.docs import decision_examples as asked
 from tests.factories import (
     CHECKBOX,
     ITEM,
     NOW,
+    OWNED,
     READ_CONTEXT,
     all_stored,
     attested_reason,
@@ -52,7 +57,7 @@ DOCUMENT: dict[str, Any] = parse_yaml_file(str(PATH))
 TEMPLATE: dict[str, Any] = parse_yaml_file(str(ROOT / "template.yaml"))
 REQUEST_ID = "01JTBQH2FZ8K1RXC0WJ4Z9P3VM"
 GATEWAY_REQUEST_ID = "5c7b0f3e-2d7b-4f0c-8f43-6e6f0d2d9a10"
-CONSENT_ID = "3f0c5a1e9b7d42c68f1a0b2c3d4e5f60"
+CONSENT_ID = asked.BOBS
 ALLOWANCE = 600
 """Records per minute of the organization in the document's examples."""
 
@@ -184,6 +189,7 @@ class Route:
 WITHOUT_KEY: frozenset[type[errors.RequestError]] = frozenset(
     {errors.KeyReused, errors.InProgress, errors.InvalidIdempotencyKey, errors.RateLimited}
 )
+WITHOUT_DRY_RUN: frozenset[type[errors.RequestError]] = frozenset({errors.InvalidDryRun})
 WITHOUT_UPLOADS: frozenset[type[errors.RequestError]] = frozenset({errors.TooManyUploads})
 WITHOUT_BODY: frozenset[type[errors.RequestError]] = frozenset(
     {errors.BodyTooLarge, errors.BrokenGzip, errors.MalformedBody, errors.UnsupportedMediaType}
@@ -214,6 +220,12 @@ def refused_page() -> errors.RequestError:
         imports.parse_page("0", "x")
     return refused.value
 
+
+UNKEYED: frozenset[type[errors.RequestError]] = frozenset(
+    {errors.KeyReused, errors.InProgress, errors.InvalidIdempotencyKey}
+)
+ASKED: frozenset[type[errors.RequestError]] = WITHOUT_UPLOADS | {errors.PlanRequired}
+"""The decision routes ask for no plan."""
 
 HALF_STORED = (Stored.ACCEPTED, Stored.UNAVAILABLE)
 TWO = [ITEM, ITEM | {"correlation_id": "5d1c0e9b8a7f46e3925b1d0c4f3e2a10"}]
@@ -259,7 +271,7 @@ ROUTES = {
         create_import,
         imports.MAX_BYTES,
         keyed=False,
-        never=WITHOUT_KEY | {errors.NotFound},
+        never=WITHOUT_KEY | WITHOUT_DRY_RUN | {errors.NotFound},
         bodies=(
             ("malformed_body", b"[]"),
             ("invalid_fields", b'{"wire": "bulk-consents", "format": "xlsx"}'),
@@ -271,7 +283,7 @@ ROUTES = {
         0,
         keyed=False,
         limited=False,
-        never=WITHOUT_KEY | WITHOUT_BODY | WITHOUT_UPLOADS | {errors.Invalid},
+        never=WITHOUT_KEY | WITHOUT_BODY | WITHOUT_UPLOADS | WITHOUT_DRY_RUN | {errors.Invalid},
         answers=(
             ("completed", get_import(**COMPLETED)),
             ("failed", get_import(**FAILED)),
@@ -286,11 +298,126 @@ ROUTES = {
         0,
         keyed=False,
         limited=False,
-        never=WITHOUT_KEY | WITHOUT_BODY | WITHOUT_UPLOADS | {errors.NotFound},
+        never=WITHOUT_KEY | WITHOUT_BODY | WITHOUT_UPLOADS | WITHOUT_DRY_RUN | {errors.NotFound},
         answers=(
             ("first_page", list_imports()),
             ("invalid_query", json_api.render_error(refused_page(), REQUEST_ID)),
         ),
+    ),
+    "checkConsents": Route(
+        json_api,
+        asked.check_consents,
+        decisions.MAX_BYTES,
+        keyed=False,
+        never=ASKED | UNKEYED | WITHOUT_DRY_RUN,
+        bodies=(
+            ("malformed_body", b"[]"),
+            (
+                "invalid_fields",
+                json.dumps(
+                    {
+                        "contact_numbers": [],
+                        "phone_number_id": OWNED,
+                        "sender_id": "+15550001111",
+                        "at": "now",
+                    }
+                ).encode(),
+            ),
+            (
+                "over_the_allowance",
+                json.dumps({"sender_id": "123456", "contact_numbers": [asked.BOB] * 601}).encode(),
+            ),
+        ),
+    ),
+    "verifyDecision": Route(
+        json_api,
+        asked.verify_decision,
+        decisions.MAX_BYTES,
+        keyed=False,
+        never=ASKED | UNKEYED | WITHOUT_DRY_RUN,
+        bodies=(
+            ("malformed_body", b"[]"),
+            ("invalid_fields", b'{"asked_at": "now", "sender_id": "x", "result": []}'),
+        ),
+        answers=(("unknown_phone_number", asked.unknown_id()),),
+    ),
+    "searchConsents": Route(
+        json_api,
+        asked.search_consents,
+        decisions.MAX_BYTES,
+        keyed=False,
+        never=ASKED | UNKEYED | WITHOUT_DRY_RUN,
+        bodies=(
+            ("malformed_body", b"[]"),
+            ("invalid_fields", b'{"contact_number": "+19", "limit": 0}'),
+        ),
+        answers=(("unknown_phone_number", asked.unknown_id()),),
+    ),
+    "getConsent": Route(
+        json_api,
+        no_body,
+        0,
+        keyed=False,
+        never=ASKED | UNKEYED | WITHOUT_DRY_RUN | WITHOUT_BODY,
+        answers=(
+            ("opted_in", asked.get_bobs_consent()),
+            ("unknown_id", asked.unknown_id()),
+            ("unknown_parameter", asked.refused_query()),
+        ),
+    ),
+    "listConsentHistory": Route(
+        json_api,
+        no_body,
+        0,
+        keyed=False,
+        never=ASKED | UNKEYED | WITHOUT_DRY_RUN | WITHOUT_BODY,
+        answers=(
+            ("opted_in", asked.list_history(asked.BOB)),
+            ("first_page", asked.list_history(asked.EVE, 1)),
+            ("unknown_id", asked.unknown_id()),
+            ("invalid_page", asked.refused_page()),
+        ),
+    ),
+    "revokeConsent": Route(
+        json_api,
+        no_body,
+        0,
+        never=ASKED | WITHOUT_DRY_RUN | WITHOUT_BODY,
+        answers=(
+            ("opted_out", asked.revoke_bobs_consent()),
+            ("unknown_id", asked.unknown_id()),
+            ("unknown_parameter", asked.refused_query()),
+        ),
+    ),
+    "revokeConsents": Route(
+        json_api,
+        asked.revoke_consents,
+        decisions.MAX_BYTES,
+        never=ASKED,
+        bodies=(
+            ("malformed_body", b"[]"),
+            (
+                "invalid_fields",
+                json.dumps(
+                    {
+                        "contact_numbers": [asked.BOB],
+                        "all_senders": False,
+                        "evidence": {"method": "fax", "text": ""},
+                    }
+                ).encode(),
+            ),
+            (
+                "over_the_allowance",
+                json.dumps(
+                    {
+                        "contact_numbers": [asked.BOB] * 601,
+                        "all_senders": True,
+                        "evidence": {"method": "reply"},
+                    }
+                ).encode(),
+            ),
+        ),
+        answers=(("not_stored", asked.half_revoked()),),
     ),
 }
 KEYED = [name for name, route in ROUTES.items() if route.keyed]
@@ -307,6 +434,7 @@ def refusals_of_any_body(route: Route) -> dict[str, errors.RequestError]:
         "broken_gzip": errors.BrokenGzip("must be gzip, and whole: its end is missing"),
         "unsupported_media_type": errors.UnsupportedMediaType(),
         "invalid_idempotency_key": errors.InvalidIdempotencyKey(),
+        "invalid_dry_run": errors.InvalidDryRun(),
         "key_reused": errors.KeyReused(),
         "in_progress": errors.InProgress(),
         "rate_limited": errors.RateLimited(4, Level(ALLOWANCE, 560, 4)),
@@ -539,13 +667,14 @@ def test_the_rate_limit_is_listed_for_every_response_to_an_authenticated_caller(
     assert statuses_with(name, operation) == answered
 
 
-def test_the_rate_limit_is_in_records_a_minute() -> None:
+def test_the_rate_limit_names_one_of_the_buckets() -> None:
     patterns = {
         name: API["components"]["headers"][name]["schema"]["pattern"]
         for name in ("RateLimitPolicy", "RateLimit")
     }
-    assert patterns["RateLimitPolicy"] == f'^"records";q=[1-9][0-9]*;w={WINDOW_SECONDS}$'
-    assert patterns["RateLimit"] == '^"records";r=[0-9]+;t=[0-9]+$'
+    buckets = f'"(?:{"|".join(Bucket)})"'
+    assert patterns["RateLimitPolicy"] == f"^{buckets};q=[1-9][0-9]*;w={WINDOW_SECONDS}$"
+    assert patterns["RateLimit"] == f"^{buckets};r=[0-9]+;t=[0-9]+$"
 
 
 @pytest.mark.parametrize("operation", ROUTES)
@@ -630,6 +759,39 @@ def test_a_batch_has_the_limits_of_its_api() -> None:
     ):
         described = SCHEMAS[schema]["properties"][array]
         assert (described["minItems"], described["maxItems"]) == (1, most)
+
+
+# --- decisions ---
+
+
+def test_the_reasons_methods_and_messages_are_those_of_the_code() -> None:
+    evidence = SCHEMAS["RevokeRequest"]["properties"]["evidence"]["properties"]
+
+    assert SCHEMAS["Reason"]["enum"] == list(Reason)
+    assert evidence["method"]["enum"] == list(revoke_api.Method)
+    assert evidence["text"]["maxLength"] == revoke_api.MAX_TEXT
+    for path, message in revoke_api.MESSAGES.items():
+        described = evidence[path.removeprefix("evidence.")]["description"]
+        assert f"`{message}`" in flat(described)
+    rule = TypeAdapter(fields.SenderId).json_schema()
+    assert {keyword: SCHEMAS["AnySender"].get(keyword) for keyword in rule} == rule
+
+
+def test_every_route_that_takes_a_dry_run_says_so() -> None:
+    described = {
+        name
+        for name, operation in OPERATIONS.items()
+        if any(one["name"] == "dry_run" for one in operation.get("parameters", []))
+    }
+    taken = {name for name, route in ROUTES.items() if errors.InvalidDryRun not in route.never}
+
+    assert described == taken
+    for name in taken:
+        assert all(
+            "Dry-Run" in names
+            for status, names in header_names(name).items()
+            if status in {"200", "201"}
+        )
 
 
 # --- idempotency keys ---

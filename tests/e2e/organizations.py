@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+import requests
 from consents_cli import credentials, organizations, senders
 from consents_cli.stack import connect_local
 
@@ -25,3 +26,25 @@ def create(
         **credentials.add_account(local, org_id),
         "sender": asdict(senders.add(local, org_id, *sender)),
     }
+
+
+def opt_in(stack: LocalStack, contact: str) -> None:
+    """Capture an opt-in of a contact for the number of the demo organization."""
+    demo = stack.organization
+    record = {
+        "phone_number_id": demo["senders"][0]["phone_number_id"],
+        "contact_number": contact,
+        "opted_in": True,
+        "evidence": {
+            "captured_at": "2026-04-26T12:00:00Z",
+            "agreement_text": "Yes.",
+            "consent_method": "verbal",
+        },
+    }
+    response = requests.post(
+        f"{stack.api_url}/v1/consent",
+        json=record,
+        headers={"Authorization": f"Bearer {demo['api_key']}"},
+        timeout=60,
+    )
+    response.raise_for_status()

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 from consents_cli.local_files import PROJECT
@@ -98,6 +98,33 @@ def session(stack: LocalStack, demo: Path, page: str) -> list[tuple[Command, str
 def test_the_commands_of_the_tutorial_print_what_it_shows(stack: LocalStack, demo: Path) -> None:
     for command, printed in session(stack, demo, "docs/tutorial.md"):
         assert command.output in printed, command.text
+
+
+def test_the_commands_of_the_guide_to_checks_print_what_it_shows(
+    stack: LocalStack, demo: Path
+) -> None:
+    for command, printed in session(stack, demo, "docs/guides/checking-consent.md"):
+        assert command.output in printed, command.text
+
+
+def test_the_campaign_of_the_guide_sends_only_to_those_who_are_allowed(stack: LocalStack) -> None:
+    known: dict[str, Any] = {
+        "API_URL": stack.api_url,
+        "API_KEY": stack.organization["api_key"],
+    }
+    programs = [
+        each for each in blocks("docs/guides/checking-consent.md") if each.language == "python"
+    ]
+    exec("\n".join(each.text for each in programs), known)
+    contacts = [f"+1555{number:07}" for number in range(1001)]
+    opted_in = contacts[1000]
+    organizations.opt_in(stack, opted_in)
+    sent: list[str] = []
+    kept: list[dict[str, Any]] = []
+    again = known["run_campaign"](contacts, sent.append, kept.append)
+
+    assert (sent, again) == ([opted_in], [])
+    assert kept[0]["result"]["contact_number"] == opted_in
 
 
 def test_the_curl_of_the_readme_stores_a_record_with_a_history(

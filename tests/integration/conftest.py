@@ -217,10 +217,11 @@ def new_tenant(dynamodb: "DynamoDBClient", directory: Directory) -> NewTenant:
 
     def new_tenant(
         plan: str = "payg",
-        scope: str = "consent:write",
+        scope: str = "consent:write consent:read consent:check",
         phone_number_id: str | None = None,
         per_minute: int = 60_000,
         parts_per_day: int | None = None,
+        contacts_per_minute: int | None = None,
         **credential: str,
     ) -> Tenant:
         tenant = _tenant(phone_number_id or str(uuid4()))
@@ -231,6 +232,7 @@ def new_tenant(dynamodb: "DynamoDBClient", directory: Directory) -> NewTenant:
             "created_at": "-",
             "records_per_minute": per_minute,
             "parts_per_day": parts_per_day,
+            "contacts_per_minute": contacts_per_minute,
         }
         sender = {"phone_number_id": tenant.phone_number_id, "phone_number": tenant.phone_number}
         items = [
@@ -246,7 +248,7 @@ def new_tenant(dynamodb: "DynamoDBClient", directory: Directory) -> NewTenant:
                 "org_id": tenant.org_id,
                 "key_id": key_id,
                 "created_at": "-",
-                "scopes": {scope},
+                "scopes": {*scope.split()},
                 **credential,
             }
             items.append(credential_key(directory.hash(secret)) | public)

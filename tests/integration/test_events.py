@@ -76,6 +76,43 @@ def error(code: str, message: str, **details: str) -> dict[str, Any]:
 
 
 MISSING_ITEMS = "Missing required parameter Items in the post body"
+INSTANT = r"[0-9-]{10}T[0-9:]{8}\.[0-9]{6}Z"
+IDS_OF_A_RESULT = {"consent_id", "decision_id", "record_id", "effective_at"}
+"""Known only to be there or not."""
+
+
+def decision(contact: str | None, reason: str) -> dict[str, Any]:
+    """Return a decision without a record."""
+    return {
+        "contact_number": contact,
+        "allowed": False,
+        "reason": reason,
+        "consent_id": False,
+        "record": None,
+        "expires_at": None,
+        "decision_id": contact is not None,
+    }
+
+
+def revocation(index: int) -> dict[str, Any]:
+    """Return the result of a revocation of a contact without records."""
+    return {
+        "index": index,
+        "consent_id": True,
+        "opted_in": False,
+        "record_id": True,
+        "effective_at": True,
+        "already_opted_out": False,
+    }
+
+
+NOT_FOUND = (404, error("NOT_FOUND", "not found"))
+
+
+def invalid(**details: str) -> tuple[int, Any]:
+    return 422, error("VALIDATION_FAILED", "validation failed", **details)
+
+
 EXPECTED: dict[str, tuple[int, Any]] = {
     "capture_consent.accepted": (
         201,
@@ -97,7 +134,7 @@ EXPECTED: dict[str, tuple[int, Any]] = {
             },
         ),
     ),
-    "capture_consent.unknown_phone_number": (404, error("NOT_FOUND", "not found")),
+    "capture_consent.unknown_phone_number": NOT_FOUND,
     "capture_consents.base64": (200, MIXED),
     "capture_consents.empty_records": (
         422,
@@ -111,6 +148,27 @@ EXPECTED: dict[str, tuple[int, Any]] = {
         415,
         error("UNSUPPORTED_MEDIA_TYPE", "the content type must be application/json"),
     ),
+    "check_consents.invalid_fields": invalid(
+        at="must not be sent",
+        contact_numbers="must hold 1..1000 contacts, got 0",
+        phone_number_id="name one of phone_number_id, sender_id",
+    ),
+    "check_consents.three_contacts": (
+        200,
+        {
+            "phone_number_id": DEMO_PHONE_NUMBER_ID,
+            "sender_id": "+15550001111",
+            "rules_version": 0,
+            "allowed": 0,
+            "refused": 3,
+            "results": [
+                decision("+15554443333", "NO_RECORD"),
+                decision("+15554443335", "NO_RECORD"),
+                decision(None, "INVALID_CONTACT"),
+            ],
+        },
+    ),
+    "check_consents.unknown_phone_number": NOT_FOUND,
     "create_bulk_consents.bad_credentials": (401, refusal(20003, "Authenticate", 401)),
     "create_bulk_consents.base64": (201, TWO_ITEMS),
     "create_bulk_consents.empty_body": (400, refusal(20001, MISSING_ITEMS, 400)),
@@ -129,13 +187,57 @@ EXPECTED: dict[str, tuple[int, Any]] = {
             size="must be 1..5368709120 bytes",
         ),
     ),
-    "get_import.unknown": (404, error("NOT_FOUND", "not found")),
+    "get_consent.unknown": NOT_FOUND,
+    "get_import.unknown": NOT_FOUND,
+    "list_consent_history.invalid_page": invalid(limit="must be 1..100"),
+    "list_consent_history.unknown": NOT_FOUND,
     "list_imports.first_page": (200, {}),
-    "not_found.attested": (404, error("NOT_FOUND", "not found")),
+    "not_found.attested": NOT_FOUND,
     "not_found.bulk_consents": (
         404,
         refusal(20404, "The requested resource was not found", 404),
     ),
+    "revoke_consent.unknown": NOT_FOUND,
+    "revoke_consents.all_senders": (
+        200,
+        {
+            "revoked": 1,
+            "rejected": [
+                {
+                    "index": 1,
+                    "code": "VALIDATION_FAILED",
+                    "reason": "contact_number: must be E.164",
+                }
+            ],
+            "results": [revocation(0)],
+        },
+    ),
+    "revoke_consents.dry_run": (
+        200,
+        {"revoked": 1, "rejected": [], "results": [revocation(0)]},
+    ),
+    "revoke_consents.invalid_fields": invalid(
+        **{
+            "all_senders": "name one of phone_number_id, sender_id, all_senders",
+            "evidence.seen_by": "must not be sent",
+            "evidence.method": "must be one of sms_keyword, reply, web, email, phone, letter, "
+            "in_person, other",
+            "evidence.text": "must be 1..1000 chars",
+        }
+    ),
+    "search_consents.invalid_fields": invalid(
+        contact_number="must be E.164", limit="must be 1..100"
+    ),
+    "search_consents.one_contact": (
+        200,
+        {"success": True, "data": [], "meta": {"limit": 20, "next_cursor": None}},
+    ),
+    "verify_decision.invalid_fields": invalid(
+        asked_at="must be an RFC 3339 timestamp",
+        rules_version="must be a whole number",
+        result="must be an object",
+    ),
+    "verify_decision.not_genuine": (200, {"genuine": False, "ledger": None}),
 }
 
 
@@ -165,9 +267,16 @@ def without_ids(answer: Response) -> Any:
         assert body["success"] is False
         assert body["error"].pop("request_id") == answer.headers["X-Request-Id"]
         return body["error"]
-    for name in ("consent_id", "import_id"):
-        if isinstance(body, dict) and name in body:
-            assert re.fullmatch("[0-9a-f]{32}", body.pop(name))
+    if isinstance(body, dict) and "import_id" in body:
+        assert re.fullmatch("[0-9a-f]{32}", body.pop("import_id"))
+    if isinstance(body, dict) and "consent_id" in body:
+        assert re.fullmatch("[0-9a-f]{48,80}", body.pop("consent_id"))
+    if isinstance(body, dict) and "asked_at" in body:
+        assert re.fullmatch(INSTANT, body.pop("asked_at"))
+    for result in body.get("results", []) if isinstance(body, dict) else []:
+        for name in IDS_OF_A_RESULT & result.keys() - {"record"}:
+            assert result[name] is None or re.fullmatch(INSTANT + "|[0-9a-f]{32,80}", result[name])
+            result[name] = bool(result[name])
     if isinstance(body, dict) and "imports" in body:  # those of the tests before
         assert isinstance(body.pop("imports"), list)
         del body["next_cursor"]

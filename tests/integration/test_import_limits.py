@@ -12,12 +12,13 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 from consents import wiring
 from consents.aws.dynamodb import Table
+from consents.aws.sqs import MAX_DELAY_SECONDS
 from consents.domain.errors import TooManyUploads
 from consents.imports import wiring as import_wiring
 from consents.imports.api import describe
 from consents.imports.drop import Drop
 from consents.imports.limits import MAX_OPEN_UPLOADS, MAX_RUNNING, Limits
-from consents.imports.planner import MAX_POLL_SECONDS, POLL_SECONDS, Planner
+from consents.imports.planner import POLL_SECONDS, Planner
 
 from tests.factories import NOW, item_json, jsonl
 from tests.integration.conftest import NewTenant, Tenant
@@ -461,7 +462,7 @@ def test_beyond_the_daily_bound_an_import_waits_for_the_next_day(
     assert described["reason"].endswith("continues 2999-05-02")
 
     planner.plan(drop, lambda: now - timedelta(hours=9), lambda: True)
-    assert (drops.parts(), drops.delays[-1]) == ([], MAX_POLL_SECONDS)
+    assert (drops.parts(), drops.delays[-1]) == ([], MAX_DELAY_SECONDS)
     planner.plan(drop, lambda: now + timedelta(minutes=10), lambda: True)
     assert len(drops.parts()) == 1
     found = import_wiring.imports().get(drop.import_id)

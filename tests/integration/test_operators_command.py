@@ -24,6 +24,7 @@ from consents.capture import attested, bulk_consents
 from consents.domain.errors import MissingScope, Unauthenticated
 from consents.domain.organization import Caller, Organization, Scope
 from consents.domain.record import ConsentRecord, Receipt, Wire, timestamp
+from consents.domain.rules import Rules
 from consents.http import json_api
 from consents.imports.drop import Drop, parse_key
 from consents.imports.import_state import Counts
@@ -179,7 +180,9 @@ def test_created_organization_is_returned_in_full(ask: Ask) -> None:
         "name": "Ω",
         "plan": "scale",
         "records_per_minute": 60,
+        "contacts_per_minute": 600,
         "parts_per_day": 7,
+        "rules_version": 0,
     }
 
 
@@ -213,15 +216,19 @@ def test_changed_organization_is_returned_as_it_is_then(
     (before,) = (one for one in ask("org", "list") if one["org_id"] == org_id)
     named = (one.format(org_id) for one in arguments)
     shown = ask("org", "set", *named, "--records-per-minute", "90", "--plan", "scale")
-    assert shown == before | {"records_per_minute": 90, "plan": "scale"}
+    limits = {"records_per_minute": 90, "contacts_per_minute": 900}
+    assert shown == before | limits | {"plan": "scale"}
     assert ask("org", "show", org_id).items() >= shown.items()
 
 
 @pytest.mark.parametrize(
     ("arguments", "changed"),
     [
-        (["--records-per-minute", "1"], {"records_per_minute": 1}),
-        (["--records-per-minute", "10000000"], {"records_per_minute": 10_000_000}),
+        (
+            ["--records-per-minute", "1"],
+            {"records_per_minute": 1, "contacts_per_minute": 10},
+        ),
+        (["--contacts-per-minute", "7"], {"contacts_per_minute": 7}),
         (["--plan", "starter"], {"plan": "starter"}),
     ],
 )
@@ -515,8 +522,10 @@ def test_history_has_the_fields_of_a_bulk_consents_record(
     capture(stack, org_id, sent | {"correlation_id": "A" * 32, "date_of_consent": date})
     (shown,) = ask("history", "--org", org_id, "--contact", "+15554443333")
     assert shown.pop("received_at") == timestamp(NOW)
+    assert re.fullmatch("[0-9a-f]{32}", shown.pop("record_id"))
     assert shown == {
         "status": "opt-in",
+        "decides_for": {MG: "OPTED_IN"},
         "sender": MG,
         "contact": "+15554443333",
         "effective_at": "2024-12-31T23:00:00.000000Z",
@@ -836,3 +845,188 @@ def lose_the_first_answer(client: Any) -> None:
         return answer
 
     session.send = send_and_lose
+
+
+# ---------------------------------------------------------------- Decisions
+
+BOB, EVE = "+15554443333", "+15554443334"
+
+
+@pytest.fixture
+def bob(org_id: str, stack: Stack) -> str:
+    """The organization of a contact who opted in by a short code and by a service."""
+    sent = {"contact_id": BOB, "status": "opt-in", "date_of_consent": "2025-01-01T00:00:00Z"}
+    capture(stack, org_id, sent | {"sender_id": MG}, sent | {"sender_id": "123456"})
+    return org_id
+
+
+def checked(local: Local, org_id: str, *contacts: str, stdin: str | None = None) -> Result:
+    arguments = ("check", "--org", org_id, "--sender", "123456", *contacts)
+    return CliRunner(env=local.environment).invoke(app, arguments, input=stdin)
+
+
+@pytest.mark.parametrize(
+    ("contacts", "exit_code", "words"),
+    [
+        ((BOB,), 0, "opted in since 2025-01-01 00:00:00Z"),
+        ((BOB, EVE), 1, "no record about this sender"),
+        ((BOB, "+19"), 1, "not a possible phone number in E.164"),
+    ],
+)
+def test_check_says_why_and_exits_with_whether_all_are_allowed(
+    local: Local, bob: str, contacts: Sequence[str], exit_code: int, words: str
+) -> None:
+    result = checked(local, bob, *contacts)
+
+    assert result.exit_code == exit_code
+    assert words in " ".join(result.stdout.split())
+
+
+def test_check_reads_contacts_from_stdin(local: Local, bob: str) -> None:
+    assert checked(local, bob, "-", stdin=f"{BOB}\n").exit_code == 0
+    assert checked(local, bob, "-", stdin="").exit_code == 2
+
+
+def test_check_of_an_unknown_organization_fails(local: Local) -> None:
+    result = checked(local, "org_nobody", BOB)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "consents: unknown organization org_nobody\n"
+
+
+def test_check_prints_the_response_of_the_route(ask: Ask, bob: str) -> None:
+    shown = ask("check", "--org", bob, "--sender", "123456", BOB)
+
+    assert (shown["sender_id"], shown["phone_number_id"], shown["allowed"]) == ("123456", None, 1)
+    assert shown["results"][0]["record"]["sender_id"] == "123456"
+
+
+def test_revoked_consent_is_refused_for_every_sender(ask: Ask, local: Local, bob: str) -> None:
+    arguments = ("revoke", "--org", bob, BOB, "--all-senders", "--method", "letter")
+    assert ask(*arguments, "--dry-run")["revoked"] == 1
+    assert checked(local, bob, BOB).exit_code == 0
+
+    (result,) = ask(*arguments, "--text", "please stop")["results"]
+    assert (result["opted_in"], result["already_opted_out"]) == (False, False)
+    assert "opted out of every sender" in " ".join(checked(local, bob, BOB).stdout.split())
+
+
+def test_revocation_before_an_opt_in_shows_that_it_still_allows(local: Local, bob: str) -> None:
+    sender = ("--sender", "123456", "--method", "phone")
+    dated = ("--revoked-at", "2024-01-01T00:00:00Z")
+    shown = local.run("revoke", "--org", bob, BOB, *sender, *dated).stdout
+
+    assert "a later opt-in still allows" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "phone"], "name one sender: pass --sender SENDER or --all-senders"),
+        (
+            ["--method", "phone", "--all-senders", "--revoked-at", "now"],
+            "invalid --revoked-at 'now': not an RFC 3339 date",
+        ),
+        (
+            ["--method", "phone", "--all-senders", "--revoked-at", "2999-01-01T00:00:00Z"],
+            "invalid --revoked-at '2999-01-01T00:00:00Z': in the future",
+        ),
+        (
+            ["--method", "phone", "--all-senders", "--text", ""],
+            "invalid --text: must have 1..1000 characters",
+        ),
+    ],
+)
+def test_revocation_that_is_not_understood_is_an_error(
+    refusal: Refusal, bob: str, arguments: Sequence[str], message: str
+) -> None:
+    assert refusal("revoke", "--org", bob, BOB, *arguments) == f"consents: {message}\n"
+
+
+def test_history_marks_what_decides_under_a_revocation_of_all(
+    ask: Ask, local: Local, bob: str
+) -> None:
+    ask("revoke", "--org", bob, BOB, "--all-senders", "--method", "reply")
+    shown = ask("history", "--org", bob, "--contact", BOB)
+
+    assert shown[0]["sender"] == "*"
+    assert shown[0]["decides_for"] == dict.fromkeys(["*", "123456", MG], "OPTED_OUT")
+    assert not any(one["current"] for one in shown[1:])
+    people = local.run("history", "--org", bob, "--contact", BOB).stdout
+    assert f"(current, also for 123456, {MG})" in " ".join(people.split())
+
+
+def test_history_marks_an_expired_opt_in(ask: Ask, local: Local, bob: str) -> None:
+    ask("rules", "set", "--org", bob, "--opt-in-expires", "+1=30d")
+    shown = local.run("history", "--org", bob, "--contact", BOB, "--sender", MG).stdout
+
+    assert "(current but expired)" in shown
+
+
+@pytest.mark.usefixtures("attested_history")
+def test_export_has_all_records_with_texts_and_receipts(
+    local: Local, org_id: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "export.json"
+    result = local.run("contact", "export", "--org", org_id, BOB, "--output", str(file))
+    exported = json.loads(file.read_text())
+    (event,) = exported["data"]
+
+    assert result.exit_code == 0
+    assert (event["request_id"], event["received_at"]) == ("request", timestamp(NOW))
+    assert [*exported["agreement_texts"].values()] == [AGREED]
+
+
+# ---------------------------------------------------------------- Rules
+
+
+def test_rules_are_merged_into_new_versions(ask: Ask, org_id: str, stack: Stack) -> None:
+    change = ("rules", "set", "--org", org_id)
+    assert ask("rules", "show", "--org", org_id)["rules_version"] == 0
+    ask(*change, "--opt-in-expires", "+33=365d", "--opt-in-expires", "+=never")
+    ask(*change, "--opt-out-scope", "organization")
+    shown = ask(*change, "--opt-in-expires", "+=none")
+
+    assert shown == ask("rules", "show", "--org", org_id)
+    assert shown == {
+        "rules_version": 3,
+        "opt_out_scope": "organization",
+        "opt_in_expires": {"+33": 365},
+    }
+    versions = [one["rules_version"] for one in ask("rules", "history", "--org", org_id)]
+    assert versions == [3, 2, 1]
+    assert stack.directory.rules(org_id, 1).opt_in_expires == {"+33": 365, "+": 0}
+    assert stack.directory.rules(org_id, 0).version == 0
+
+
+def test_rules_that_are_set_again_change_nothing(ask: Ask, local: Local, org_id: str) -> None:
+    change = ("rules", "set", "--org", org_id, "--opt-out-scope", "organization")
+    assert ask(*change) == ask(*change)
+    assert local.run(*change).stdout == "Nothing changes.\n"
+
+
+def test_a_change_of_rules_shows_before_and_after(local: Local, org_id: str) -> None:
+    shown = local.run("rules", "set", "--org", org_id, "--opt-in-expires", "+33=365d").stdout
+
+    assert "+33 365 days" in shown
+    assert "within 30 seconds" in shown
+
+
+def test_of_two_changes_of_one_version_one_is_refused(ask: Ask, org_id: str, stack: Stack) -> None:
+    ask("rules", "set", "--org", org_id, "--opt-out-scope", "organization")
+    with pytest.raises(DirectoryError, match="have changed meanwhile"):
+        stack.entries.add_rules(org_id, Rules(1), NOW)
+    assert ask("rules", "show", "--org", org_id)["opt_out_scope"] == "organization"
+
+
+@pytest.mark.parametrize(
+    "pair", ["33=1d", "+33", "+33=0d", "+33=3651d", "+033=1d", "+33=1w", "+3 3=never"]
+)
+def test_an_expiry_of_another_form_is_an_error(refusal: Refusal, org_id: str, pair: str) -> None:
+    shown = refusal("rules", "set", "--org", org_id, "--opt-in-expires", pair)
+    assert f"invalid --opt-in-expires {pair!r}" in shown
+
+
+def test_more_than_fifty_prefixes_are_an_error(refusal: Refusal, org_id: str) -> None:
+    pairs = [part for number in range(10, 61) for part in ("--opt-in-expires", f"+{number}=1d")]
+    assert "too many prefixes: 51, at most 50" in refusal("rules", "set", "--org", org_id, *pairs)

@@ -50,6 +50,7 @@ RESOURCES: dict[str, Any] = {
 }
 API = {"directory": {GET}, "rate_limits": {GET}, "pepper": {READ_SECRET}}
 CAPTURE = API | {"idempotency": {DELETE, GET, PUT, UPDATE}, "rate_limits": {GET, UPDATE}}
+ASK = API | {"rate_limits": {GET, UPDATE}}
 IMPORT = {
     "imports": {DELETE, GET, QUERY, UPDATE},
     "work": {READ, WRITE},
@@ -62,6 +63,13 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "CreateBulkConsentsFunction": CAPTURE | {"ledger": {INSERT}},
     "CaptureConsentsFunction": CAPTURE | {"ledger": {INSERT}, "directory": {GET, BATCH_GET}},
     "CaptureConsentFunction": CAPTURE | {"ledger": {INSERT, QUERY}, "directory": {GET, BATCH_GET}},
+    "CheckConsentsFunction": ASK | {"ledger": {QUERY}, "directory": {GET, BATCH_GET}},
+    "SearchConsentsFunction": ASK | {"ledger": {QUERY}, "directory": {GET, BATCH_GET}},
+    "GetConsentFunction": ASK | {"ledger": {QUERY}},
+    "ListConsentHistoryFunction": ASK | {"ledger": {QUERY, BATCH_GET}},
+    "VerifyDecisionFunction": ASK | {"ledger": {QUERY}, "directory": {GET, BATCH_GET}},
+    "RevokeConsentFunction": CAPTURE | {"ledger": {INSERT, QUERY}},
+    "RevokeConsentsFunction": CAPTURE | {"ledger": {INSERT, QUERY}, "directory": {GET, BATCH_GET}},
     "CreateImportFunction": API | {"imports": {GET, UPDATE}, "drops": {WRITE}},
     "GetImportFunction": API | {"imports": {GET}, "bucket": {LIST}, "reports": {READ}},
     "ListImportsFunction": API | {"imports_of_an_organization": {QUERY}, "bucket": {LIST}},

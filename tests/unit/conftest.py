@@ -1,5 +1,6 @@
 """How far the property tests search: repeatably in CI, anew each time elsewhere."""
 
+import gc
 import os
 
 from hypothesis import HealthCheck, settings
@@ -13,3 +14,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],  # it measures the machine, not the test
 )
 settings.load_profile("unit")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules and tests, which stay until the end."""
+    gc.freeze()
+    gc.set_threshold(20_000)

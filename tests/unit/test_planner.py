@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from consents.aws.sqs import MAX_DELAY_SECONDS
 from consents.domain.organization import Plan
 from consents.domain.record import timestamp
 from consents.imports.api import describe
@@ -16,7 +17,6 @@ from consents.imports.import_state import Place
 from consents.imports.limits import MAX_RUNNING
 from consents.imports.parts import MAX_PARTS, ROWS_PER_PART
 from consents.imports.planner import (
-    MAX_POLL_SECONDS,
     PARTS_PER_CHECKPOINT,
     POLL_SECONDS,
     SLICE,
@@ -376,8 +376,7 @@ def test_a_paused_import_is_queued_with_a_reason() -> None:
 def test_a_paused_import_is_looked_at_at_most_every_15_minutes() -> None:
     world = planned(bounded(12, per_day=5), times=3)
 
-    assert MAX_POLL_SECONDS == 900
-    assert world.queues.delays[-1] == MAX_POLL_SECONDS
+    assert world.queues.delays[-1] == MAX_DELAY_SECONDS == 900
 
 
 def test_a_paused_import_resumes_right_after_midnight_utc() -> None:

@@ -267,6 +267,7 @@ def stored(
         evidence={},
         phone_number_id=None,
         correlation_id=None,
+        record_id=name,
     )
 
 

@@ -232,7 +232,7 @@ def test_spending_returns_the_level_of_the_organization() -> None:
     spender.spend(2)
 
     assert buckets.spent == [(ORG_ID, 2, 600, RECEIPT)]
-    assert (spender.level, spender.records) == (LEVEL, 2)
+    assert (spender.level, spender.spent) == (LEVEL, 2)
 
 
 def test_a_rate_limited_request_knows_level_and_records() -> None:
@@ -240,8 +240,8 @@ def test_a_rate_limited_request_knows_level_and_records() -> None:
     with pytest.raises(RateLimited):
         spender.spend(3)
 
-    assert (spender.level, spender.records) == (LEVEL, 3)
+    assert (spender.level, spender.spent) == (LEVEL, 3)
 
 
 def test_a_request_that_spent_nothing_has_no_level() -> None:
-    assert (request().level, request().records) == (None, 0)
+    assert (request().level, request().spent) == (None, 0)

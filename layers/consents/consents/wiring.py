@@ -47,7 +47,7 @@ def ledger() -> Ledger:
 @cache
 def directory() -> Directory:
     """Return the directory of this process."""
-    return Directory(table("DIRECTORY_TABLE"), _pepper)
+    return Directory(table("DIRECTORY_TABLE"), pepper)
 
 
 @cache
@@ -61,7 +61,7 @@ def stores() -> Stores:
 
 
 @cache
-def _pepper() -> bytes:
+def pepper() -> bytes:
     """Read the HMAC key of the directory, once, for the first request that needs it."""
     client = session.client(
         SECRETS_MANAGER, lambda: session.boto_client("secretsmanager", **BOTO_CONFIG)

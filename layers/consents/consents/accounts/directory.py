@@ -1,7 +1,8 @@
 """The directory of organizations, credentials and senders: reads, cached.
 
 An organization is `ORG#{org_id}` / `ORGANIZATION`, its senders are
-`ORG#{org_id}` / `SENDER#{phone_number_id}`. A credential is found under a keyed hash of its whole
+`ORG#{org_id}` / `SENDER#{phone_number_id}`, the versions of its rules
+`ORG#{org_id}` / `RULES#{version}`. A credential is found under a keyed hash of its whole
 secret, `CREDENTIAL#{hash}` / `CREDENTIAL`: no secret is stored, no secret is compared. A copy under
 `ORG#{org_id}` / `CREDENTIAL#{key_id}` is found by its visible id.
 """
@@ -23,6 +24,7 @@ from consents.domain.organization import (
     Credential,
     Organization,
 )
+from consents.domain.rules import DEFAULT_RULES, OptOutScope, Rules
 
 CACHE_SECONDS = 30
 """How long a read is trusted: the longest that a revoked credential still works."""
@@ -89,12 +91,18 @@ class Directory:
         known |= read
         return {key[1]: number for key, number in known.items() if number is not None}
 
-    def consent_id(self, org_id: str, sender: str, contact: str) -> str:
-        """Return the stable id of an organization's consents of a contact for a sender.
+    def rules(self, org_id: str, version: int) -> Rules:
+        """Return a version of an organization's rules; the default is version 0.
 
-        32 hex digits; without the pepper nobody can compute another organization's.
+        Raises:
+            LookupError: there is no such version.
         """
-        return self.hash(f"consent_id:{org_id}#{sender}#{contact}")[:32]
+        if version == 0:
+            return DEFAULT_RULES
+        item = self._table.get(rules_key(org_id, version))
+        if item is None:
+            raise LookupError("the directory has no such version of the rules")
+        return rules_of(item)
 
     def hash(self, text: str) -> str:
         """Return the HMAC-SHA256 of a text under the pepper, in hex."""
@@ -130,6 +138,11 @@ def sender_key(org_id: str, phone_number_id: str) -> Values:
     return {"pk": f"ORG#{org_id}", "sk": f"SENDER#{phone_number_id}"}
 
 
+def rules_key(org_id: str, version: int) -> Values:
+    """Return the key of a version of an organization's rules."""
+    return {"pk": f"ORG#{org_id}", "sk": f"RULES#{version:08}"}
+
+
 def credential_key(secret_hash: str) -> Values:
     """Return the key of the credential whose secret has this hash."""
     return {"pk": f"CREDENTIAL#{secret_hash}", "sk": "CREDENTIAL"}
@@ -149,6 +162,17 @@ def organization_of(item: Values) -> Organization:
         records_per_minute=item["records_per_minute"],
         created_at=item["created_at"],
         parts_per_day=item.get("parts_per_day", DEFAULT_PARTS_PER_DAY),
+        contacts_per_minute=item.get("contacts_per_minute"),
+        rules=rules_of(item),
+    )
+
+
+def rules_of(item: Values) -> Rules:
+    """Return the rules that an organization's item, or one of a version, holds."""
+    if "rules_version" not in item:
+        return DEFAULT_RULES
+    return Rules(
+        item["rules_version"], OptOutScope(item["opt_out_scope"]), item.get("opt_in_expires", {})
     )
 
 

@@ -19,11 +19,14 @@ from consents.accounts.directory import (
     listing_key,
     organization_key,
     organization_of,
+    rules_key,
+    rules_of,
     sender_key,
 )
 from consents.aws.dynamodb import Table, Values
 from consents.domain.organization import Credential, Organization
 from consents.domain.record import timestamp
+from consents.domain.rules import Rules
 
 type Step = tuple[dict[str, Any], str]
 """An action of a transaction, and the error message where its condition fails."""
@@ -97,6 +100,34 @@ class DirectoryWriter:
             **changes,
         )
         self._write((update, _unknown(org_id)))
+
+    def add_rules(self, org_id: str, rules: Rules, now: datetime) -> None:
+        """Add the next version of an organization's rules, and put it in force."""
+        attributes = {
+            "rules_version": rules.version,
+            "opt_out_scope": rules.opt_out_scope,
+            "opt_in_expires": dict(rules.opt_in_expires),
+        }
+        version = rules_key(org_id, rules.version) | attributes | {"created_at": timestamp(now)}
+        update = self._table.update_if(
+            organization_key(org_id),
+            "SET " + ", ".join(f"#{name} = :{name}" for name in attributes),
+            _EXISTS,
+            **attributes,
+        )
+        # Of two changes of one version, only one adds the item of the next.
+        conflict = f"the rules of {org_id} have changed meanwhile: run the command again"
+        self._write((update, _unknown(org_id)), self._new(version, conflict))
+
+    def rules_history(self, org_id: str) -> list[tuple[Rules, str]]:
+        """Return the versions of an organization's rules, newest first, and when each was added."""
+        items = self._table.query(
+            "pk = :pk AND begins_with(sk, :prefix)",
+            pk=organization_key(org_id)["pk"],
+            prefix="RULES#",
+            newest_first=True,
+        )
+        return [(rules_of(item), item["created_at"]) for item in items]
 
     def add_sender(self, org_id: str, sender: Sender, now: datetime) -> None:
         """Add a sender; the same pair again changes nothing, another number is rejected."""

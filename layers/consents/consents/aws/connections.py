@@ -16,9 +16,8 @@ from functools import cached_property
 from typing import NamedTuple
 from zlib import crc32
 
-MAX_CONNECTIONS = 20
-MAX_CONNECTIONS_OF_MANY, MANY = 40, 100
-"""For more than so many requests, more connections are worth opening."""
+MIN_CONNECTIONS, MAX_CONNECTIONS = 20, 40
+"""At most for a few requests, and for hundreds: a connection begins with a TLS handshake."""
 
 MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 17 * 1024 * 1024
@@ -234,8 +233,8 @@ class _Exchange:
         self._idle, self._connect, self._handshake = idle, connect, handshake
         self._requests = requests
         self._waiting = deque(range(len(requests)))
-        self._most = MAX_CONNECTIONS_OF_MANY if len(requests) > MANY else MAX_CONNECTIONS
         self._busy: dict[int, _Connection] = {}
+        self._most = min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, len(requests) // 10))
         self._poll = select.poll()
         self._ends = time.monotonic() + seconds
 

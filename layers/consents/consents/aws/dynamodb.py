@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import cache
 from itertools import batched, count
 from random import SystemRandom
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from consents.aws.client import CALLS_AT_A_TIME, MAX_EXCHANGE_SECONDS, Client
@@ -124,6 +124,13 @@ def decode_item(item: Mapping[str, Any]) -> Values:
 # ---------------------------------------------------------------- Reads and writes
 
 
+class Page(NamedTuple):
+    """Items of a partition, in attributes, and the key to go on from; None after the last page."""
+
+    items: list[Item]
+    following: Item | None
+
+
 class Table:
     """One table, in plain values. Reads are consistent.
 
@@ -192,6 +199,33 @@ class Table:
             **{name: value for name, value in optional.items() if value},
         }
         return self._pages("Query", parameters)
+
+    def query_each(
+        self,
+        partitions: Mapping[str, Item | None],
+        may_begin: Callable[[], bool],
+        names: Collection[str] = (),
+    ) -> list[Page | CallError]:
+        """Read a page of each partition, many at a time; only these attributes if named.
+
+        `partitions` maps a partition key to the key to go on from, None at the beginning.
+        """
+        calls = [self._page_of(pk, start, names) for pk, start in partitions.items()]
+        return list(map(_page, self.client.call_all("Query", calls, may_begin)))
+
+    def _page_of(self, pk: str, start: Item | None, names: Collection[str]) -> dict[str, Any]:
+        optional = {
+            "ExclusiveStartKey": start,
+            "ProjectionExpression": ", ".join(f"#{name}" for name in names),
+            "ExpressionAttributeNames": {f"#{name}": name for name in names},
+        }
+        return {
+            "TableName": self.name,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": pk}},
+            "ConsistentRead": True,
+            **{name: value for name, value in optional.items() if value},
+        }
 
     def scan(self, filtered: str, **values: Any) -> Iterator[Values]:
         """Return the items of the whole table that match a filter."""
@@ -336,6 +370,15 @@ class Table:
         """Return the action that only checks a condition."""
         check = {"Key": encode_item(key), "ConditionExpression": condition}
         return {"ConditionCheck": {"TableName": self.name} | check}
+
+
+def _page(response: dict[str, Any] | CallError) -> Page | CallError:
+    """Return a page, or an error; boto3 takes a body that is not JSON for an empty response."""
+    if isinstance(response, CallError):
+        return response
+    if "Items" not in response:
+        return CallError("NoItems", is_transient=True)
+    return Page(response["Items"], response.get("LastEvaluatedKey") or None)
 
 
 def _code(result: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """Metrics: lines in the log that CloudWatch reads (its embedded metric format).
 
 They have the dimension `service` and no other, so that an alarm needs no more. Rejected records are
-counted once more by `code`, of which there are few. No metric holds what a client sent.
+counted once more by `code`, checked contacts by `reason`; of both there are few. No metric holds
+what a client sent.
 """
 
 import time
@@ -28,8 +29,12 @@ def milliseconds_since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 1)
 
 
-def write(values: Mapping[str, float], rejected: Mapping[str, int] | None = None) -> None:
-    """Write a value per metric, and the number of rejected records per code.
+def write(
+    values: Mapping[str, float],
+    rejected: Mapping[str, int] | None = None,
+    reasons: Mapping[str, int] | None = None,
+) -> None:
+    """Write a value per metric, the rejected records per code, and the contacts per reason.
 
     A failure is a log line: no response is lost for a metric.
     """
@@ -37,6 +42,8 @@ def write(values: Mapping[str, float], rejected: Mapping[str, int] | None = None
         _write(values)
         for code, records in (rejected or {}).items():
             _write({"RecordsRejected": records}, code=code)
+        for reason, contacts in (reasons or {}).items():
+            _write({"ContactsChecked": contacts}, reason=reason)
     except Exception as error:  # noqa: BLE001 - no response is lost for a metric
         log.warning("metrics.write_failed", error=type(error).__name__)
 

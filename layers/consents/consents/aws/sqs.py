@@ -22,7 +22,7 @@ MESSAGES_PER_CALL = 10
 """Limit of one SendMessageBatch."""
 
 MAX_DELAY_SECONDS = 900
-"""Limit of SQS."""
+"""Limit of SQS for the delay of a message."""
 
 log = Logger()
 

@@ -186,13 +186,18 @@ def _fault(path: str, error: str) -> Fault:
 
 def render_batch(outcomes: Sequence[Outcome]) -> Response:
     """Return the number of accepted records, and each rejected one by its index in the input."""
-    rejected = [
+    listed = rejected(outcomes)
+    body = json_text.indented({"accepted": len(outcomes) - len(listed), "rejected": listed})
+    return Response(200, body, final=Stored.UNAVAILABLE not in outcomes, outcomes=outcomes)
+
+
+def rejected(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Return each record that was not accepted, by its index in the input."""
+    return [
         {"index": index, "code": _code(outcome), "reason": reason(outcome)}
         for index, outcome in enumerate(outcomes)
         if outcome is not Stored.ACCEPTED
     ]
-    body = json_text.indented({"accepted": len(outcomes) - len(rejected), "rejected": rejected})
-    return Response(200, body, final=Stored.UNAVAILABLE not in outcomes, outcomes=outcomes)
 
 
 def _code(outcome: Outcome) -> str:

@@ -33,6 +33,7 @@ ERRORS: Mapping[type[errors.RequestError], tuple[int, int, str]] = {
     errors.BrokenGzip: (400, 20001, "The post body {reason}"),
     errors.Invalid: (400, 20001, "{details[Items]}"),
     errors.InvalidIdempotencyKey: (400, 20001, "Idempotency-Key {details[Idempotency-Key]}"),
+    errors.InvalidDryRun: (400, 20001, "dry_run {details[dry_run]}"),
     errors.KeyReused: (422, 20001, "The Idempotency-Key was used before with another body"),
     errors.InProgress: (409, 20409, "The first call with this Idempotency-Key is still running"),
     errors.RateLimited: (429, 20429, "Too Many Requests"),

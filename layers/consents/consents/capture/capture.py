@@ -28,17 +28,21 @@ def capture(
     *,
     receipt: Receipt,
     time_left: Callable[[], float],
+    is_dry_run: bool = False,
 ) -> list[Outcome]:
     """Store the valid records and return the outcome of each record, in input order.
 
     Args:
         time_left: seconds until the response must be written.
+        is_dry_run: whether to store nothing, and return what the outcomes would be.
 
     Raises:
         Unavailable: there were records to store and none is known to be stored.
     """
     valid = [record for record in records if isinstance(record, ConsentRecord)]
-    stored = ledger.append(org_id, valid, receipt, time_left) if valid else []
+    stored = [True] * len(valid)
+    if valid and not is_dry_run:
+        stored = ledger.append(org_id, valid, receipt, time_left)
     if valid and not any(stored):
         raise Unavailable
     results = iter(stored)

@@ -1,6 +1,6 @@
 """The append-only ledger: one table, written only with PartiQL inserts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import batched
 
 from aws_lambda_powertools import Logger
@@ -17,7 +17,6 @@ from consents.aws.errors import TRANSIENT_CODES, CallError
 from consents.capture.ledger_items import (
     Key,
     contact_key,
-    counts_from_its_date,
     hash_in_key,
     record_item,
     record_key,
@@ -27,14 +26,15 @@ from consents.capture.ledger_items import (
 )
 from consents.domain import record as domain
 from consents.domain.outcome import InsertResult
-from consents.domain.record import ConsentRecord, Receipt, StoredRecord
+from consents.domain.record import EVERY_SENDER, ConsentRecord, Receipt, StoredRecord
 
 type Codes = dict[Key, str]
 """The error code that DynamoDB returned per key; `_INSERTED` where it returned none."""
 
 _CACHED_TEXTS = 4096
-_INSERTED, _DUPLICATE = "", "DuplicateItem"
+_INSERTED, _DUPLICATE, _UNTRIED = "", "DuplicateItem", "-"
 _STORED = (_INSERTED, _DUPLICATE)
+_RESULTS = {_INSERTED: InsertResult.NEW, _DUPLICATE: InsertResult.DUPLICATE}
 
 log = Logger(child=True)
 
@@ -63,6 +63,20 @@ class Ledger:
         keys, codes = self._insert_records(org_id, records, receipts, time_left)
         return [codes.get(key) in _STORED for key in keys]
 
+    def insert(
+        self,
+        org_id: str,
+        records: Sequence[ConsentRecord],
+        receipt: Receipt,
+        time_left: Callable[[], float],
+    ) -> list[InsertResult]:
+        """Insert records and return, per record, whether it is new.
+
+        A `DUPLICATE` may be this call's own, if the response to its first try was lost.
+        """
+        keys, codes = self._insert_records(org_id, records, [receipt] * len(records), time_left)
+        return [_RESULTS.get(codes.get(key, _UNTRIED), InsertResult.LOST) for key in keys]
+
     def append_rows(
         self,
         org_id: str,
@@ -90,17 +104,9 @@ class Ledger:
         return domain.newest_first(map(stored_record, items))
 
     def current(self, org_id: str, sender: str, contact: str) -> StoredRecord | None:
-        """Return the record that counts now, or None.
-
-        Reads newest first: the undated ones, then those whose date was ahead of their receipt, down
-        to the first that counts from its own date. None below it can be later.
-        """
-        candidates = []
-        for item in self._query(org_id, contact, f"{sender}#"):
-            candidates.append(stored_record(item))
-            if counts_from_its_date(item):
-                break
-        return domain.current(candidates)
+        """Return the record that counts now, of the sender or of every sender, or None."""
+        records = self.history(org_id, contact)
+        return domain.current(one for one in records if one.sender in {sender, EVERY_SENDER})
 
     def agreement_text(self, org_id: str, text_hash: str) -> str:
         """Return an agreement text that a record of the organization names by its hash."""
@@ -108,6 +114,12 @@ class Ledger:
         if item is None:
             raise LookupError("the ledger has no such agreement text")
         return str(item["text"])
+
+    def agreement_texts(self, org_id: str, text_hashes: Iterable[str]) -> dict[str, str]:
+        """Return agreement texts that records of the organization name, by their hashes."""
+        keys = [_plain(text_key(org_id, one)) for one in sorted({*text_hashes})]
+        found = self._table.batch_get(keys)
+        return {hash_in_key((item["pk"], item["sk"])): item["text"] for item in found}
 
     def _query(self, org_id: str, contact: str, prefix: str) -> Iterator[Values]:
         pk = contact_key(org_id, contact)

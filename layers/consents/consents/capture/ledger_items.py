@@ -15,8 +15,8 @@ from consents.domain.record import (
     Receipt,
     Status,
     StoredRecord,
-    Wire,
     effective_at,
+    origin,
     timestamp,
 )
 
@@ -47,9 +47,14 @@ def hash_in_key(key: Key) -> str:
     return key[0].rpartition("#")[2]
 
 
-def counts_from_its_date(item: Mapping[str, Any]) -> bool:
-    """Return whether a record, in plain values, counts from the date in its key."""
-    return bool(item["sk"].split("#")[1] == item["effective_at"])
+def sender_in(sk: str) -> str:
+    """Return the sender in a record's sort key."""
+    return sk.partition("#")[0]
+
+
+def record_id(sk: str) -> str:
+    """Return the digest that ends a record's sort key."""
+    return sk.rpartition("#")[2]
 
 
 # By hand, not by the codec: a request of 1000 records makes 1000 of these.
@@ -60,7 +65,7 @@ def record_item(key: Key, record: ConsentRecord, receipt: Receipt) -> Item:
         "sk": {"S": key[1]},
         "wire": {"S": record.wire},
         "status": {"S": record.status},
-        "effective_at": {"S": timestamp(effective_at(record.dated_at, receipt.received_at))},
+        "effective_at": {"S": _effective_at(record, receipt)},
         "received_at": {"S": timestamp(receipt.received_at)},
         "request_id": {"S": receipt.request_id},
         "evidence": {"M": {name: {"S": value} for name, value in record.evidence.items()}},
@@ -72,6 +77,10 @@ def record_item(key: Key, record: ConsentRecord, receipt: Receipt) -> Item:
     return item
 
 
+def _effective_at(record: ConsentRecord, receipt: Receipt) -> str:
+    return timestamp(effective_at(record.dated_at, receipt.received_at, record.not_before))
+
+
 def text_item(key: Key, text: str) -> Item:
     """Return the item of an agreement text."""
     return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, "text": {"S": text}}
@@ -80,8 +89,8 @@ def text_item(key: Key, text: str) -> Item:
 def stored_record(item: Mapping[str, Any]) -> StoredRecord:
     """Return the record that an item, in plain values, holds."""
     return StoredRecord(
-        wire=Wire(item["wire"]),
-        sender=item["sk"].split("#")[0],
+        wire=origin(item["wire"]),
+        sender=sender_in(item["sk"]),
         contact=item["pk"].split("#")[1],
         status=Status(item["status"]),
         effective_at=item["effective_at"],
@@ -90,4 +99,5 @@ def stored_record(item: Mapping[str, Any]) -> StoredRecord:
         evidence=item["evidence"],
         phone_number_id=item.get("phone_number_id"),
         correlation_id=item.get("correlation_id"),
+        record_id=record_id(item["sk"]),
     )

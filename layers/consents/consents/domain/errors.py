@@ -10,10 +10,11 @@ RequestError
 ├── UnsupportedMediaType  the content type does not match the route
 ├── MalformedBody         the body cannot be parsed
 ├── Invalid               parsed, but against the rules; carries every fault
-│   └── InvalidIdempotencyKey
+│   ├── InvalidIdempotencyKey
+│   └── InvalidDryRun
 ├── KeyReused             the idempotency key was used with another body
 ├── InProgress            the first request with the idempotency key is still running
-├── RateLimited           the bucket holds fewer records than the request has
+├── RateLimited           the bucket holds less than the request costs
 ├── TooManyUploads        too many announced uploads are open
 ├── Unavailable           storage did not answer; repeat the same request
 └── Internal              a bug; details are logged, not returned
@@ -92,6 +93,13 @@ class InvalidIdempotencyKey(Invalid):
         super().__init__({"Idempotency-Key": "must be 1..255 chars"})
 
 
+class InvalidDryRun(Invalid):
+    """The parameter `dry_run` is neither true nor false."""
+
+    def __init__(self) -> None:
+        super().__init__({"dry_run": "must be true or false"})
+
+
 class KeyReused(RequestError):
     """The idempotency key was used before, with another body."""
 
@@ -103,7 +111,7 @@ class InProgress(RequestError):
 
 
 class RateLimited(RequestError):
-    """The organization's bucket holds fewer records; nothing was spent."""
+    """The organization's bucket holds less; nothing was spent."""
 
     def __init__(self, retry_after: int, level: Level) -> None:
         """`retry_after` is in whole seconds, and enough if nobody else spends."""

@@ -24,13 +24,16 @@ IN_THE_FUTURE = "in_the_future"
 """The error type of a date that is further ahead than `CLOCK_SKEW`."""
 
 _E164 = r"\+[1-9][0-9]{1,14}"
+_SENDER_ID = r"(?:MG[0-9a-fA-F]{32}|\+[1-9][0-9]{1,14}|[0-9]{3,8})"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _CORRELATION_ID = "[0-9a-fA-F]{32}"
 _IS_UUID, _IS_CORRELATION_ID = re.compile(_UUID), re.compile(_CORRELATION_ID)
+_IS_SENDER_ID = re.compile(_SENDER_ID)
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _RFC3339 = (
     rf"^{_DAY}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{{2}}:[0-5][0-9])$"
 )
+_IS_RFC3339 = re.compile(_RFC3339[1:-1])
 _ISO8601 = re.compile(
     rf"(?:{_DAY}T[0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:[.,][0-9]++)?)?"
     r"|[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]++)?)?)"
@@ -107,16 +110,32 @@ def instant(text: str, info: ValidationInfo[Any]) -> datetime:
 
     `info.context` is the instant of the receipt.
     """
-    try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is not UTC:
-            at = at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        at = _rare_instant(text.upper())
-    now = info.context
-    if at > now and at > now + CLOCK_SKEW:
+    at = _utc(text)
+    if is_in_the_future(at, info.context):
         raise PydanticCustomError(IN_THE_FUTURE, "in the future")
     return at
+
+
+def is_in_the_future(at: datetime, now: datetime) -> bool:
+    """Return whether an instant is further ahead of a receipt than clocks differ."""
+    return at > now and at > now + CLOCK_SKEW
+
+
+def rfc3339(value: object) -> datetime:
+    """Return the instant of an RFC 3339 date and time, however far ahead it is."""
+    if not isinstance(value, str) or len(value) > _MAX_DATE_LENGTH:
+        raise ValueError("not a text of a date's length")
+    if not _IS_RFC3339.fullmatch(value):
+        raise ValueError("not a date and time with a zone")
+    return _utc(value)
+
+
+def _utc(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+        return at if at.tzinfo is UTC else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return _rare_instant(text.upper())
 
 
 def _rare_instant(text: str) -> datetime:
@@ -181,6 +200,19 @@ def is_uuid(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and bool(_IS_UUID.fullmatch(value))
 
 
+def is_sender_id(value: object) -> TypeGuard[str]:
+    """Return whether a value is an E.164 number, a short code or a messaging service SID."""
+    return isinstance(value, str) and bool(_IS_SENDER_ID.fullmatch(value))
+
+
+def is_contact(value: object) -> TypeGuard[str]:
+    """Return whether a value is a possible number in E.164."""
+    try:
+        return isinstance(value, str) and bool(possible_number(value))
+    except ValueError:
+        return False
+
+
 def is_correlation_id(value: object) -> bool:
     """Return whether a value is 32 hex digits."""
     return isinstance(value, str) and bool(_IS_CORRELATION_ID.fullmatch(value))
@@ -188,9 +220,7 @@ def is_correlation_id(value: object) -> bool:
 
 Uuid = Annotated[str, Strict(), Field(pattern=f"^{_UUID}$")]
 CorrelationId = Annotated[str, Strict(), Field(pattern=f"^{_CORRELATION_ID}$")]
-SenderId = Annotated[
-    str, Strict(), Field(pattern=r"^(?:MG[0-9a-fA-F]{32}|\+[1-9][0-9]{1,14}|[0-9]{3,8})$")
-]
+SenderId = Annotated[str, Strict(), Field(pattern=f"^{_SENDER_ID}$")]
 ContactNumber = Annotated[
     str, Strict(), Field(pattern=f"^{_E164}$"), AfterValidator(_of_possible_length)
 ]

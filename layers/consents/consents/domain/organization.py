@@ -6,8 +6,12 @@ from enum import StrEnum
 
 from consents.domain.errors import MissingScope, PlanRequired
 from consents.domain.record import timestamp
+from consents.domain.rules import DEFAULT_RULES, Rules
 
 DEFAULT_RECORDS_PER_MINUTE = 60_000
+CONTACTS_PER_RECORD = 10
+"""An organization without a limit of contacts has so many per record of its limit of records."""
+
 DEFAULT_PARTS_PER_DAY = 50_000
 """Parts of files, of at most 1000 rows each: 50 million rows a day."""
 
@@ -16,6 +20,16 @@ class Scope(StrEnum):
     """What a credential may do."""
 
     WRITE = "consent:write"
+    READ = "consent:read"
+    CHECK = "consent:check"
+
+
+class Bucket(StrEnum):
+    """What a request spends: each organization has a token bucket of each."""
+
+    RECORDS = "records"
+    CONTACTS = "contacts"
+    REVOCATIONS = "revocations"
 
 
 class Plan(StrEnum):
@@ -45,6 +59,15 @@ class Organization:
     records_per_minute: int
     created_at: str
     parts_per_day: int = DEFAULT_PARTS_PER_DAY
+    contacts_per_minute: int | None = None
+    """None: `CONTACTS_PER_RECORD` times the records."""
+    rules: Rules = DEFAULT_RULES
+
+    def per_minute(self, bucket: Bucket) -> int:
+        """Return the size of a bucket."""
+        if bucket is Bucket.RECORDS:
+            return self.records_per_minute
+        return self.contacts_per_minute or CONTACTS_PER_RECORD * self.records_per_minute
 
     @property
     def has_capture(self) -> bool:
@@ -77,14 +100,14 @@ class Caller:
     credential: Credential
     organization: Organization
 
-    def check_may(self, scope: Scope) -> None:
+    def check_may(self, scope: Scope, *, needs_capture: bool = True) -> None:
         """Check scope, then plan.
 
         Raises:
             MissingScope: the credential lacks `scope`.
-            PlanRequired: the organization's plan does not include consent capture.
+            PlanRequired: the route needs a plan that includes consent capture.
         """
         if scope not in self.credential.scopes:
             raise MissingScope
-        if not self.organization.has_capture:
+        if needs_capture and not self.organization.has_capture:
             raise PlanRequired

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 import orjson
+
+EVERY_SENDER = "*"
+"""The sender of a record that is about every sender of the organization, also a later one."""
 
 _KNOWN_INSTANTS = 1024
 _KNOWN_TEXTS = 256
@@ -29,6 +32,18 @@ class Wire(StrEnum):
     BULK_CONSENTS = "bulk-consents"
 
 
+REVOCATION: Final = "revocation"
+"""The origin of a record that revokes: of neither format, and of no file."""
+
+type Origin = Wire | Literal["revocation"]
+"""Where a record comes from."""
+
+
+def origin(text: str) -> Origin:
+    """Return the origin that a text names."""
+    return REVOCATION if text == REVOCATION else Wire(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """When a request was received, and its request id."""
@@ -41,10 +56,11 @@ class ConsentRecord(NamedTuple):
     """One organization may, or may not, message a contact from a sender; and the evidence.
 
     `dated_at` is the instant that the caller sent, in UTC, or None. `evidence` is kept as sent,
-    except for an agreement text, which it names by its hash.
+    except for an agreement text, which it names by its hash. `not_before` is the effective time of
+    what a revocation without a date revokes: it counts no earlier.
     """
 
-    wire: Wire
+    wire: Origin
     sender: str
     contact: str
     status: Status
@@ -53,6 +69,7 @@ class ConsentRecord(NamedTuple):
     phone_number_id: str | None = None
     correlation_id: str | None = None
     agreement_text: str | None = None
+    not_before: datetime | None = None
 
     @property
     def agreement_text_hash(self) -> str | None:
@@ -82,10 +99,10 @@ class StoredRecord:
     """A record as the ledger holds it, with its receipt and the instant from which it counts.
 
     `effective_at` and `received_at` are in `timestamp` form, so that their order as text is their
-    order in time.
+    order in time. `record_id` is the digest of the content.
     """
 
-    wire: Wire
+    wire: Origin
     sender: str
     contact: str
     status: Status
@@ -95,24 +112,55 @@ class StoredRecord:
     evidence: Mapping[str, str]
     phone_number_id: str | None
     correlation_id: str | None
+    record_id: str
 
 
-def effective_at(dated_at: datetime | None, received_at: datetime) -> datetime:
-    """Return the instant from which a record counts: its date, but never later than the receipt."""
-    return received_at if dated_at is None else min(dated_at, received_at)
+class Statement(Protocol):
+    """What a decision needs to know of a stored record."""
+
+    @property
+    def sender(self) -> str: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def effective_at(self) -> str: ...
+    @property
+    def received_at(self) -> str: ...
+    @property
+    def record_id(self) -> str: ...
 
 
-def newest_first(records: Iterable[StoredRecord]) -> list[StoredRecord]:
+def effective_at(
+    dated_at: datetime | None, received_at: datetime, not_before: datetime | None = None
+) -> datetime:
+    """Return the instant from which a record counts: its date, but never later than the receipt.
+
+    Without a date it is the receipt, or `not_before` if that is later.
+    """
+    if dated_at is not None:
+        return min(dated_at, received_at)
+    return max(received_at, not_before or received_at)
+
+
+def weight(record: Statement) -> tuple[str, Status, str]:
+    """Return what orders records by effect: the greatest of those that speak decides.
+
+    By effective time; at one instant an opt-out is greater, then the greater id.
+    """
+    return record.effective_at, record.status, record.record_id
+
+
+def newest_first[S: Statement](records: Iterable[S]) -> list[S]:
     """Return the records by effective time, latest first; at one instant the opt-outs lead."""
-    return sorted(records, key=lambda record: (record.effective_at, record.status), reverse=True)
+    return sorted(records, key=weight, reverse=True)
 
 
-def current(records: Iterable[StoredRecord]) -> StoredRecord | None:
-    """Return the record that counts among those of one organization, sender and contact."""
-    return next(iter(newest_first(records)), None)
+def current[S: Statement](records: Iterable[S]) -> S | None:
+    """Return the record that counts among those that speak about one sender and contact."""
+    return max(records, key=weight, default=None)
 
 
-def is_opt_in(record: StoredRecord | None) -> bool:
+def is_opt_in(record: Statement | None) -> bool:
     """Return whether the record that counts says opt-in; False without a record."""
     return record is not None and record.status is Status.OPT_IN
 

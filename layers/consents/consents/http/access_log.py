@@ -17,6 +17,7 @@ def report_request(route: str, response: Response, milliseconds: float) -> None:
     outcomes = response.outcomes
     rejected = Counter(each.code for each in outcomes if isinstance(each, Rejected))
     accepted, unavailable = outcomes.count(Stored.ACCEPTED), outcomes.count(Stored.UNAVAILABLE)
+    reasons = Counter(response.reasons)
     replayed = response.headers.items() >= REPLAYED.items()
     log.info(
         "request.completed",
@@ -26,6 +27,7 @@ def report_request(route: str, response: Response, milliseconds: float) -> None:
         accepted=accepted if outcomes else None,
         rejected=dict(rejected) if outcomes else None,
         unavailable=unavailable if outcomes else None,
+        reasons=dict(reasons) if reasons else None,
         replayed=replayed,
         cold_start=metrics.is_cold_start(),
         milliseconds=milliseconds,
@@ -39,4 +41,4 @@ def report_request(route: str, response: Response, milliseconds: float) -> None:
         "RequestsThrottled": int(response.status == 429),
         "RequestsUnavailable": int(response.status == 503),
     }
-    metrics.write(values, rejected)
+    metrics.write(values, rejected, reasons)

@@ -15,7 +15,7 @@ from consents.aws import metrics
 from consents.aws.dynamodb import MAX_CALL_SECONDS
 from consents.aws.errors import CallError, call_error, frames
 from consents.domain.errors import Internal, RequestError, Unavailable
-from consents.domain.organization import Caller, Scope
+from consents.domain.organization import Bucket, Caller, Scope
 from consents.domain.outcome import Outcome, Stored
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import WINDOW_SECONDS, Level
@@ -56,12 +56,15 @@ def endpoint(
     scope: Scope,
     max_bytes: int,
     headers: Mapping[str, str] | None = None,
+    bucket: Bucket = Bucket.RECORDS,
+    needs_capture: bool = True,
+    takes_dry_run: bool = False,
 ) -> Callable[[Callable[[Request], Response]], Handler]:
     """Return a decorator that makes a function of a request the Lambda handler of a route.
 
-    The handler authenticates the caller and checks scope and plan. Every response, also to an
-    error, has the format of the API, `headers`, the request id and the level of the caller's
-    bucket. A preflight needs no caller.
+    The handler authenticates the caller and checks the scope and, if the route needs capture, the
+    plan. Every response, also to an error, has the format of the API, `headers`, the request id and
+    the level of the caller's bucket. A preflight needs no caller.
     """
 
     def decorate(handle: Callable[[Request], Response]) -> Handler:
@@ -69,15 +72,25 @@ def endpoint(
             if event["httpMethod"] == "OPTIONS":
                 return Response(204, b"")
             caller = _caller(event, api, stores.directory, receipt)
-            request = Request(event, context, caller, receipt, max_bytes=max_bytes, stores=stores)
+            request = Request(
+                event,
+                context,
+                caller,
+                receipt,
+                max_bytes=max_bytes,
+                stores=stores,
+                bucket=bucket,
+                takes_dry_run=takes_dry_run,
+            )
 
             def authorized() -> Response:
-                caller.check_may(scope)
+                caller.check_may(scope, needs_capture=needs_capture)
                 return handle(request)
 
             response = _guarded(api, authorized, receipt, request)
             limits = _rate_limit_headers(request, stores.rate_limits)
-            return replace(response, headers={**response.headers, **limits})
+            response = replace(response, headers={**response.headers, **limits})
+            return _dry(response) if request.is_dry_run else response
 
         @wraps(handle)
         def handler(event: Event, context: Context) -> GatewayResponse:
@@ -170,9 +183,15 @@ def _error_response(
 
 def _unresolved(error: RequestError, request: Request | None) -> list[Outcome]:
     """Return the outcomes of the records of a request that storage did not answer."""
-    if request is None or not isinstance(error, Unavailable):
+    if request is None or not isinstance(error, Unavailable) or request.bucket is Bucket.CONTACTS:
         return []
-    return [Stored.UNAVAILABLE] * request.records
+    return [Stored.UNAVAILABLE] * request.spent
+
+
+def _dry(response: Response) -> Response:
+    """Mark the response of a dry run: none of its records is counted as stored."""
+    log.append_keys(dry_run=True)
+    return replace(response, headers={**response.headers, "Dry-Run": "true"}, outcomes=())
 
 
 def _rate_limit_headers(request: Request, rate_limits: RateLimits) -> dict[str, str]:
@@ -180,21 +199,20 @@ def _rate_limit_headers(request: Request, rate_limits: RateLimits) -> dict[str, 
 
     A request that spent nothing reads the level; no response waits or is lost for it.
     """
-    per_minute = request.organization.records_per_minute
-    policy = {"RateLimit-Policy": f'"records";q={per_minute};w={WINDOW_SECONDS}'}
+    bucket = request.bucket
+    policy = {"RateLimit-Policy": f'"{bucket}";q={request.allowance};w={WINDOW_SECONDS}'}
     level = request.level or _level(request, rate_limits)
     if level is None:
         return policy
-    return policy | {"RateLimit": f'"records";r={level.left};t={level.reset}'}
+    return policy | {"RateLimit": f'"{bucket}";r={level.left};t={level.reset}'}
 
 
 def _level(request: Request, rate_limits: RateLimits) -> Level | None:
     if request.time_left() < MAX_CALL_SECONDS:
         return None
-    organization = request.organization
     try:
         return rate_limits.level(
-            organization.org_id, organization.records_per_minute, request.receipt.received_at
+            request.bucket_name, request.allowance, request.receipt.received_at
         )
     except CallError as error:
         log.warning("rate_limit.read_failed", code=error.code)

@@ -31,6 +31,7 @@ ERRORS: Mapping[type[errors.RequestError], tuple[int, str, str]] = {
     errors.MalformedBody: (400, "INVALID_INPUT", "the body must be a JSON object"),
     errors.Invalid: (422, "VALIDATION_FAILED", "validation failed"),
     errors.InvalidIdempotencyKey: (422, "VALIDATION_FAILED", "validation failed"),
+    errors.InvalidDryRun: (422, "VALIDATION_FAILED", "validation failed"),
     errors.KeyReused: (
         422,
         "IDEMPOTENCY_KEY_REUSED",

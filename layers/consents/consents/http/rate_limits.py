@@ -1,4 +1,4 @@
-"""Rate limits: one token bucket item per organization, spent from with one conditional write.
+"""Rate limits: token buckets of an organization, each spent from with one conditional write.
 
 `full_at` is the instant, in ticks, at which the bucket is full again. `drawn_by` is the request
 that spent last, so that the client's own retry of a write whose response was lost spends once.
@@ -10,6 +10,7 @@ from datetime import datetime
 from consents.aws.dynamodb import Table, Values
 from consents.domain import token_bucket
 from consents.domain.errors import RateLimited
+from consents.domain.organization import Bucket
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import CAPACITY, MAX_LEAD, Level
 
@@ -26,31 +27,36 @@ class _Bucket:
     spent_by: str
 
 
+def bucket_name(org_id: str, bucket: Bucket) -> str:
+    """Return the name of an organization's bucket: the first one had the organization's id."""
+    return org_id if bucket is Bucket.RECORDS else f"{org_id}#{bucket}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Spending:
-    org_id: str
+    name: str
     request: str
     now: int
     cost: int
 
 
 class RateLimits:
-    """Spends from each organization's bucket, and reads its level."""
+    """Spends from buckets by their names, and reads their levels."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def spend(self, org_id: str, records: int, per_minute: int, receipt: Receipt) -> Level:
-        """Take records out of the bucket, exactly, under any concurrency.
+    def spend(self, name: str, amount: int, per_minute: int, receipt: Receipt) -> Level:
+        """Take an amount out of a bucket, exactly, under any concurrency.
 
         A bucket that was spent from lately costs one write, an idle one two.
 
         Raises:
-            RateLimited: the bucket holds fewer records; nothing was taken.
+            RateLimited: the bucket holds less; nothing was taken.
         """
         now = token_bucket.ticks(receipt.received_at)
-        cost = token_bucket.cost(records, per_minute)
-        spending = _Spending(org_id, receipt.request_id, now, cost)
+        cost = token_bucket.cost(amount, per_minute)
+        spending = _Spending(name, receipt.request_id, now, cost)
         while True:  # again only where another request came between two looks at the bucket
             spent, bucket = self._spend_while_busy(spending)
             if not spent and bucket.full_at <= now:
@@ -63,9 +69,9 @@ class RateLimits:
                 wait = token_bucket.retry_after(bucket.full_at, now, cost)
                 raise RateLimited(wait, token_bucket.level(bucket.full_at, now, per_minute))
 
-    def level(self, org_id: str, per_minute: int, now: datetime) -> Level:
-        """Return the level of the bucket, without spending."""
-        bucket = _bucket(self._table.get(_key(org_id)))
+    def level(self, name: str, per_minute: int, now: datetime) -> Level:
+        """Return the level of a bucket, without spending."""
+        bucket = _bucket(self._table.get(_key(name)))
         return token_bucket.level(bucket.full_at, token_bucket.ticks(now), per_minute)
 
     def _spend_while_busy(self, spending: _Spending) -> tuple[bool, _Bucket]:
@@ -106,12 +112,12 @@ class RateLimits:
         self, spending: _Spending, expression: str, condition: str, **values: str | int
     ) -> tuple[bool, _Bucket]:
         """Return whether the condition held, and the bucket: as it is now, or as it failed it."""
-        held, item = self._table.update(_key(spending.org_id), expression, condition, **values)
+        held, item = self._table.update(_key(spending.name), expression, condition, **values)
         return held, _bucket(item)
 
 
-def _key(org_id: str) -> Values:
-    return {"org_id": org_id}
+def _key(name: str) -> Values:
+    return {"org_id": name}
 
 
 def _bucket(item: Values | None) -> _Bucket:

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,18 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from consents.accounts.directory import Directory
 from consents.aws.dynamodb import MAX_CALL_SECONDS
-from consents.domain.errors import BodyTooLarge, InvalidIdempotencyKey, RateLimited
-from consents.domain.organization import Caller
+from consents.domain.errors import (
+    BodyTooLarge,
+    InvalidDryRun,
+    InvalidIdempotencyKey,
+    RateLimited,
+)
+from consents.domain.organization import Bucket, Caller
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import Level
 from consents.http import gzip_body
 from consents.http.idempotency import Claim, Idempotency
-from consents.http.rate_limits import RateLimits
+from consents.http.rate_limits import RateLimits, bucket_name
 
 RESPONSE_SECONDS = 0.5
 """Seconds of an invocation that are kept for writing the response."""
@@ -29,6 +34,7 @@ RESPONSE_SECONDS = 0.5
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 
 _GZIP_TYPE = re.compile(r"application/gzip\s*(?:;|$)", re.IGNORECASE)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 log = Logger()
@@ -58,15 +64,22 @@ class Request:
         *,
         max_bytes: int,
         stores: Stores,
+        bucket: Bucket = Bucket.RECORDS,
+        takes_dry_run: bool = False,
     ) -> None:
+        """`bucket` is what the route spends from; a dry run spends contacts."""
         self.organization = caller.organization
         self.credential = caller.credential
         self.receipt = receipt
         self.content_type = _content_type(event)
         self.level: Level | None = None
         """The level of the organization's bucket, after spending."""
-        self.records = 0
-        """The number of records that were spent, or that the bucket did not hold."""
+        self.spent = 0
+        """The amount that was spent, or that the bucket did not hold."""
+        sent = query_parameters(event).get("dry_run") if takes_dry_run else None
+        self.is_dry_run = sent == "true"
+        self._has_valid_dry_run = sent in {None, "true", "false"}
+        self.bucket = Bucket.CONTACTS if self.is_dry_run else bucket
         self._sent_key = header(event, "idempotency-key")
         self._event = event
         self._context = context
@@ -91,8 +104,22 @@ class Request:
 
     def query(self, name: str) -> str | None:
         """Return a query parameter, the last where it is repeated."""
-        parameters: Mapping[str, str] = self._event.get("queryStringParameters") or {}
-        return parameters.get(name)
+        return query_parameters(self._event).get(name)
+
+    def unknown_query(self, known: Collection[str] = ()) -> dict[str, str]:
+        """Return a fault per query parameter that the route does not take."""
+        names = query_parameters(self._event).keys() - {*known}
+        return {name if _PLAIN_NAME.fullmatch(name) else "?": "must not be sent" for name in names}
+
+    @property
+    def allowance(self) -> int:
+        """The size of the bucket: a larger request never fits."""
+        return self.organization.per_minute(self.bucket)
+
+    @property
+    def bucket_name(self) -> str:
+        """The name of the bucket that the request spends from."""
+        return bucket_name(self.organization.org_id, self.bucket)
 
     def time_left(self) -> float:
         """Return the seconds left for the work; what follows it has its own."""
@@ -102,27 +129,32 @@ class Request:
     def claim(self) -> AbstractContextManager[Claim]:
         """Claim the request's idempotency key, if it has one, for the work in a `with` block.
 
+        A dry run claims nothing.
+
         Raises on entry what `Idempotency.claim` raises.
         """
-        if self._sent_key is None:
+        if not self._has_valid_dry_run:
+            raise InvalidDryRun
+        key = None if self._sent_key is None else _idempotency_key(self._sent_key)
+        if key is None or self.is_dry_run:
             return nullcontext(Claim())
         return self._stores.idempotency.claim(
             f"{self.organization.org_id}#{_resource(self._event)}",
-            _idempotency_key(self._sent_key),
+            key,
             self.body,
             datetime.now(UTC),
             timedelta(milliseconds=self._context.get_remaining_time_in_millis()),
         )
 
-    def spend(self, records: int) -> None:
-        """Spend records of the organization's bucket, or raise RateLimited."""
-        self.records = records
-        log.append_keys(records=records)
+    def spend(self, amount: int) -> None:
+        """Spend from the organization's bucket, or raise RateLimited."""
+        self.spent = amount
+        log.append_keys(**{self.bucket: amount})
         try:
             self.level = self._stores.rate_limits.spend(
-                self.organization.org_id,
-                records,
-                self.organization.records_per_minute,
+                self.bucket_name,
+                amount,
+                self.allowance,
                 self.receipt,
             )
         except RateLimited as limited:
@@ -133,6 +165,12 @@ class Request:
 def route(event: Event) -> str:
     """Return the method and the path template that API Gateway matched."""
     return f"{event['httpMethod']} {event['resource']}"
+
+
+def query_parameters(event: Event) -> Mapping[str, str]:
+    """Return the query parameters, of a repeated one the last."""
+    parameters: Mapping[str, str] = event.get("queryStringParameters") or {}
+    return parameters
 
 
 def header(event: Event, name: str) -> str | None:

@@ -11,8 +11,8 @@ class Response:
     """Status, body and headers, and what the log needs to know.
 
     `final` is false where a repeat of the request may have another result: it is not kept for the
-    idempotency key. `code` is the error code; `outcomes` is the outcome of each record. Both are
-    for the log, and not known of a replayed response.
+    idempotency key. `code` is the error code, `outcomes` the outcome of each record, `reasons` the
+    reason of each decision. They are for the log, and not known of a replayed response.
     """
 
     status: int
@@ -21,3 +21,4 @@ class Response:
     final: bool = True
     code: str | None = None
     outcomes: Sequence[Outcome] = ()
+    reasons: Sequence[str] = ()

@@ -13,6 +13,7 @@ from itertools import batched
 
 from aws_lambda_powertools import Logger
 
+from consents.aws.sqs import MAX_DELAY_SECONDS
 from consents.domain.organization import Organization
 from consents.imports import parts, rows
 from consents.imports.drop import Drop
@@ -32,9 +33,6 @@ reads a gzip file from its beginning: a slice cuts at least as long as it took t
 
 POLL_SECONDS = 1
 """Until the next look at an import whose parts are not all released."""
-
-MAX_POLL_SECONDS = 900
-"""The longest delay of an SQS message."""
 
 log = Logger(child=True)
 
@@ -179,4 +177,4 @@ class Planner:
         tomorrow = datetime.combine(now + timedelta(days=1), time(), now.tzinfo)
         self.imports.pause(drop.import_id, tomorrow)
         log.info("import.paused", import_id=drop.import_id)
-        return min(MAX_POLL_SECONDS, int((tomorrow - now).total_seconds()) + 1)
+        return min(MAX_DELAY_SECONDS, int((tomorrow - now).total_seconds()) + 1)
