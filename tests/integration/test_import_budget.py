@@ -24,7 +24,6 @@ PYDANTIC = {
 POWERTOOLS = {"aws_lambda_powertools", "botocore", "jmespath"}
 """Of botocore it takes the name, to add its own to that of clients."""
 AT_IMPORT = POWERTOOLS | PYDANTIC | {"cachetools", "orjson", "ulid"}
-ONLY_DYNAMODB = {"capture_consent", "capture_consents", "create_bulk_consents", "not_found"}
 BEHIND_QUEUES = {"fail_import", "import_part", "plan_import"}
 """They receive no requests, and so make no request id."""
 
@@ -38,6 +37,9 @@ ONLY_HERE = {
     "cryptography",
 }
 """What botocore and urllib3 take where they find it: neither layer nor runtime needs to have it."""
+
+OF_FILES = BEHIND_QUEUES | {"create_import", "get_import", "list_imports"}
+"""They have clients of S3 and SQS."""
 
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 
@@ -86,7 +88,7 @@ def load(function: str, *events: object) -> dict[str, list[str]]:
 @pytest.mark.usefixtures("engine")
 def test_a_function_loads_these_packages_and_no_others(function: str) -> None:
     needed = AT_IMPORT - ({"ulid"} if function in BEHIND_QUEUES else set())
-    needed |= set() if function in ONLY_DYNAMODB else CLIENT
+    needed |= CLIENT if function in OF_FILES else set()
     assert set(load(function)["import"]) - ONLY_HERE == needed
 
 
