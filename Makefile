@@ -9,7 +9,7 @@ OWN_UV := $(filter .tools/bin/uv,$(UV))
 NO_UV := uv is not on PATH, and python3 could not install it (see .tools/log): install uv, or venv and pip
 REQUIREMENTS := layers/consents/requirements.txt
 CHECKOV := .tools/checkov-3.3.30
-EXPORT := export --frozen --quiet --no-dev --no-emit-project --prune boto3 --no-annotate --no-header
+EXPORT := export --frozen --quiet --no-dev --no-emit-project --prune boto3 --prune pycparser --no-annotate --no-header
 
 export SAM_CLI_TELEMETRY := 0
 export UV_PROJECT_ENVIRONMENT := .venv

@@ -20,8 +20,11 @@ from samcli.yamlhelper import parse_yaml_file
 
 from tests.e2e.conftest import Build
 
-LARGEST_LAYER, LARGEST_ZIP = 20_000_000, 8_000_000
-"""Bytes that a cold start reads and fetches. The limits of Lambda are 250 and 50 million."""
+LARGEST_LAYER, LARGEST_ZIP = 35_000_000, 14_000_000
+"""Bytes that a cold start fetches. The limits of Lambda are 250 and 50 million.
+
+Fifteen of them are cryptography, which is read only for the first id of a consent.
+"""
 
 MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
 """`e_machine` of an ELF header."""
@@ -30,6 +33,9 @@ MAGIC_OF_3_13, UNCHECKED_HASH = 3571, 0b01
 """The first two fields of bytecode (PEP 552), as the runtime of template.yaml needs them."""
 
 RUNTIMES_OWN = {"boto3", "botocore", "dateutil", "s3transfer", "six.py", "urllib3"}
+UNPACKED = {"boto3", "cffi", "pycparser"}
+"""Locked, but no package of the layer: the runtime has boto3, and cffi has only its compiled part."""
+
 LEFT_OUT = {"bin", "pip", "py.typed", "RECORD", "test", "tests"} | RUNTIMES_OWN
 
 
@@ -63,7 +69,7 @@ def built(request: pytest.FixtureRequest, build_for: Build) -> Built:
 
 
 def locked() -> dict[str, str]:
-    """Return the locked run-time dependencies, without boto3 and its own."""
+    """Return the locked run-time dependencies, without what the layer leaves out."""
     packages = tomllib.loads((PROJECT / "uv.lock").read_text())["package"]
     by_name = {package["name"]: package for package in packages}
     found: dict[str, str] = {}
@@ -71,7 +77,7 @@ def locked() -> dict[str, str]:
     while waiting:
         package = by_name[waiting.pop()]
         needed = (one["name"] for one in package.get("dependencies", []))
-        new = [name for name in needed if name != "boto3" and name not in found]
+        new = [name for name in needed if name not in UNPACKED | found.keys()]
         found |= {name: by_name[name]["version"] for name in new}
         waiting += new
     return found
@@ -98,9 +104,9 @@ def test_layer_has_no_package_of_development_or_the_runtime(built: Built) -> Non
 
 
 def test_compiled_code_is_for_the_deployed_architecture(built: Built) -> None:
-    headers = {path.parent.name: path.read_bytes()[:20] for path in built.files("*.so")}
+    headers = {path.name.split(".")[0]: path.read_bytes()[:20] for path in built.files("*.so")}
 
-    assert sorted(headers) == ["orjson", "pydantic_core"]
+    assert sorted(headers) == ["_cffi_backend", "_pydantic_core", "_rust", "orjson"]
     assert {header[:4] for header in headers.values()} == {b"\x7fELF"}
     machines = {int.from_bytes(header[18:], "little") for header in headers.values()}
     assert machines == {MACHINES[built.architecture]}

@@ -215,13 +215,15 @@ import json, runpy, sys
 for function in {[str(one.code) for one in functions]}:
     runpy.run_path(function + "/app.py")
 from consents.domain import fields
+from consents.decisions.consent_ids import ConsentIds
 fields.possible_number("+15554443333")  # the first number loads the metadata
+ConsentIds(lambda: b"pepper").seal("org_1", "*", "+15554443333")  # the first id the cipher
 print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
 """
     variables = {name: text for one in functions for name, text in one.variables.items()}
     imported = ask(python, replace(functions[0], variables=variables), question)
     held = {
-        path.name.removesuffix(".py")
+        path.name.split(".")[0]
         for path in (functions[0].layer / "python").iterdir()
         if path.suffix != ".dist-info" and path.name != "__pycache__"
     }
