@@ -34,7 +34,7 @@ MAGIC_OF_3_13, UNCHECKED_HASH = 3571, 0b01
 
 RUNTIMES_OWN = {"boto3", "botocore", "dateutil", "s3transfer", "six.py", "urllib3"}
 UNPACKED = {"boto3", "cffi", "pycparser"}
-"""Locked, but no package of the layer: the runtime has boto3, and cffi has only its compiled part."""
+"""Locked, but not in the layer: the runtime has boto3, and of cffi only compiled code is needed."""
 
 LEFT_OUT = {"bin", "pip", "py.typed", "RECORD", "test", "tests"} | RUNTIMES_OWN
 
