@@ -83,6 +83,7 @@ def environment(endpoint: str, side: str) -> dict[str, str]:
         "PART_QUEUE": "-",
         "PEPPER_SECRET": "Pepper",
         "PLAN_QUEUE": "-",
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
         "POWERTOOLS_METRICS_NAMESPACE": "ConsentLedger",
         "POWERTOOLS_SERVICE_NAME": "bench",
         **{f"{table}_TABLE": f"{side}.{table}" for table in tables},
