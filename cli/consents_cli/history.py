@@ -21,6 +21,12 @@ from consents_cli.senders import number
 from consents_cli.stack import Stack, open_stack
 
 _MAX_SHOWN_LENGTH = 240
+_STATES: Mapping[Reason | None, str] = {
+    Reason.OPTED_IN: "opt-in",
+    Reason.OPTED_OUT: "opt-out",
+    Reason.EXPIRED: "opt-in, expired",
+}
+"""The state of a sender by the reason of its decision."""
 
 
 def history(
@@ -136,8 +142,14 @@ def _for_people(found: list[dict[str, Any]], contact: str) -> RenderableType:
     if not found:
         return f"No records of {contact}."
     by_sender = sorted(found, key=_by_sender)  # stable: newest first per sender
+    states = {name: reason for one in found for name, reason in one["decides_for"].items()}
+    groups = groupby(by_sender, key=_by_sender)
     return Group(
-        *(part for _, records in groupby(by_sender, key=_by_sender) for part in _parts([*records]))
+        *(
+            part
+            for sender, records in groups
+            for part in _parts([*records], _STATES.get(states.get(sender), "-"))
+        )
     )
 
 
@@ -145,10 +157,10 @@ def _by_sender(record: Mapping[str, Any]) -> str:
     return str(record["sender"])
 
 
-def _parts(records: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """Return the rendering of the records of one sender, newest first."""
+def _parts(records: Sequence[Mapping[str, Any]], state: str) -> Iterator[RenderableType]:
+    """Return the rendering of the records of one sender, newest first, under its state now."""
     newest = records[0]
-    yield Text(f"{newest['contact']} from {_named(newest['sender'])}", style="bold")
+    yield Text(f"{newest['contact']} from {_named(newest['sender'])}: {state}", style="bold")
     for record in records:
         when = output.cell(record["effective_at"])
         yield Text(f"\n  {record['status']} since {when}{_mark(record)}")

@@ -21,10 +21,8 @@ from samcli.yamlhelper import parse_yaml_file
 from tests.e2e.conftest import Build
 
 LARGEST_LAYER, LARGEST_ZIP = 35_000_000, 14_000_000
-"""Bytes that a cold start fetches. The limits of Lambda are 250 and 50 million.
-
-Fifteen of them are cryptography, which is read only for the first id of a consent.
-"""
+"""Bytes of the layer and its archive, 15 and 6 million of them cryptography's, which is loaded with
+the first consent id. The limits of Lambda are 250 and 50 million."""
 
 MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
 """`e_machine` of an ELF header."""

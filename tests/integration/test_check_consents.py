@@ -130,6 +130,19 @@ def test_a_key_that_may_only_write_may_not_check(new_tenant: NewTenant, ask: Ask
     assert (response.status, response.json["error"]["code"]) == (403, "FORBIDDEN")
 
 
+def test_a_check_reads_no_idempotency_key(
+    invoke: Invoke, capture: Callable[..., Response], tenant: Tenant
+) -> None:
+    capture(record(tenant, 1))
+    sent = json.dumps({"sender_id": tenant.phone_number, "contact_numbers": [BOB]})
+    keyed = tenant.bearer | {"Idempotency-Key": "one"}
+    assert reasons(invoke(CHECK, keyed, body=sent)) == ["OPTED_IN"]
+    stop = {"contact_numbers": [BOB], "all_senders": True, "evidence": {"method": "reply"}}
+    invoke("revoke_consents.all_senders", tenant.bearer, body=json.dumps(stop))
+
+    assert reasons(invoke(CHECK, keyed, body=sent)) == ["OPTED_OUT"]
+
+
 # ---------------------------------------------------------------- Rejected questions
 
 BODIES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {

@@ -343,8 +343,8 @@ def test_equal_revocations_at_once_are_one_record(
     caller: Caller, dynamodb: "DynamoDBClient"
 ) -> None:
     caller.opt_in()
-    with ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(lambda _: caller.revoke(BOB), range(16)))
+    with ThreadPoolExecutor(32) as threads:
+        answers = list(threads.map(lambda _: caller.revoke(BOB), range(32)))
 
     results = [answer.json["results"][0] for answer in answers]
     by_id = {result["record_id"]: result["effective_at"] for result in results}
