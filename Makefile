@@ -14,6 +14,8 @@ EXPORT := export --frozen --quiet --no-dev --no-emit-project --prune boto3 --pru
 export SAM_CLI_TELEMETRY := 0
 export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
+# With it, every process would compile again all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install run invoke test unit lint check checkov bench bench-curves bench-drops bench-transports format lock docs
@@ -56,7 +58,7 @@ test: install
 	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 unit: install
-	@$(VENV)/python -m pytest -n 2 -p no:schemathesis -p no:anyio tests/unit
+	@$(VENV)/python -m pytest -n 2 --dist loadfile -p no:schemathesis -p no:anyio tests/unit
 
 lint: install
 	$(VENV)/ruff format --check
