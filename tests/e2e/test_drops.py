@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from consents.imports.drop import parse_key
+from consents_cli import credentials
 from consents_cli.local_files import PROJECT
 from consents_cli.stack import Stack
 
@@ -235,6 +238,52 @@ def test_imports_are_listed_page_by_page(stranger: httpx.Client) -> None:
 
     assert [len(page) for page in pages] == [2, 2, 1]
     assert [one for page in pages for one in page] == announced[::-1]
+
+
+def test_the_hundred_and_first_open_announcement_is_a_429(stranger: httpx.Client) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        calls = [threads.submit(stranger.post, "/v1/imports", json=VALID) for _ in range(100)]
+        assert {call.result().status_code for call in calls} == {201}
+
+    refused = stranger.post("/v1/imports", json=VALID)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "RATE_LIMITED")
+    assert 0 < int(refused.headers["Retry-After"]) <= 3600
+
+
+def test_a_link_of_a_revoked_key_stores_nothing(stack: LocalStack, deployed: Stack) -> None:
+    tenant = organizations.create(stack)
+    first, second = (
+        credentials.add_api_key(deployed, tenant["org_id"], [credentials.CAPTURE]) for _ in range(2)
+    )
+    content = json.dumps(bulk_row(1, "+15555557001")).encode()
+    sent = {"wire": BULK, "format": "jsonl", "size": len(content)}
+    with caller_of(stack, first["api_key"]) as caller:
+        announced = caller.post("/v1/imports", json=sent).json()
+    deployed.entries.revoke(first["key_id"], datetime.now(UTC))
+
+    upload = announced["upload"]
+    httpx.put(upload["url"], headers=upload["headers"], content=content).raise_for_status()
+    with caller_of(stack, second["api_key"]) as caller:
+        route = f"/v1/imports/{announced['import_id']}"
+        assert eventually(lambda: caller.get(route).json()["state"] == "failed")
+        reached = caller.get(route).json()
+    assert reached["reason"] == "the key that announced the upload is revoked or expired"
+    assert deployed.ledger.history(tenant["org_id"], "+15555557001") == []
+
+
+def test_an_announcement_expires_without_its_upload(
+    stranger: httpx.Client, deployed: Stack
+) -> None:
+    import_id = stranger.post("/v1/imports", json=VALID).json()["import_id"]
+    route = f"/v1/imports/{import_id}"
+    assert stranger.get(route).json()["state"] == "awaiting_upload"
+    deployed.dynamodb.update_item(
+        TableName=deployed.tables["imports"],
+        Key={"import_id": {"S": import_id}, "item": {"S": "IMPORT"}},
+        UpdateExpression="SET expires_at = :past",
+        ExpressionAttributeValues={":past": {"S": "2026-04-26T12:00:00.000000Z"}},
+    )
+    assert stranger.get(route).json()["state"] == "expired"
 
 
 BAD_ANNOUNCEMENTS: list[tuple[str, int, dict[str, str] | None]] = [
