@@ -78,6 +78,17 @@ def calls(api_url: str, organization: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def question(api_url: str, organization: Mapping[str, Any]) -> str:
+    """Return a shell command that checks whether the contacts of `calls` may be messaged."""
+    body = {"sender_id": PHONE_NUMBER, "contact_numbers": [*_SECOND_OF_CAPTURE_AND_ADDRESS]}
+    return _command(
+        f"curl '{api_url}/v1/consent/check'",
+        f"-H 'Authorization: Bearer {organization['api_key']}'",
+        "-H 'Content-Type: application/json'",
+        f"-d '{json.dumps(body)}'",
+    )
+
+
 def with_demo_credentials(event: str, organization: Mapping[str, Any]) -> str:
     """Return an event of `events/` with the credentials of an organization."""
     account = _basic(organization["account_sid"], organization["auth_token"])

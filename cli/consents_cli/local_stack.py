@@ -202,6 +202,7 @@ def _commands(api_url: str, organization: Mapping[str, Any]) -> dict[str, str]:
     history = f"history --org {organization['org_id']} --contact {demo.CONTACT}"
     return {
         **{f"Send two records to the {api}": request for api, request in requests.items()},
+        "Ask whether the contacts may be messaged": demo.question(api_url, organization),
         "Show the consent history of a contact": f"{_program()} {history}",
     }
 

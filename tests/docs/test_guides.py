@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 from consents.accounts.directory import CACHE_SECONDS
 from consents.capture import attested, bulk_consents
+from consents.decisions.api import MAX_CONTACTS
+from consents.decisions.decide import Reason
 from consents.domain.organization import (
     DEFAULT_PARTS_PER_DAY,
     DEFAULT_RECORDS_PER_MINUTE,
     PLANS_WITH_CAPTURE,
+    Bucket,
     Plan,
+    Scope,
 )
 from consents.domain.outcome import Stored
 from consents.domain.token_bucket import WINDOW_SECONDS
@@ -47,6 +51,8 @@ def text(name: str) -> str:
         ("large-bodies", f"({attested.MAX_SINGLE_BYTES // MIB} MiB for `POST /v1/consent`)"),
         ("large-bodies", f"at most {attested.MAX_RECORDS} records"),
         ("twilio-sdk", f"up to {bulk_consents.MAX_ITEMS} items"),
+        ("checking-consent", f"1 to {MAX_CONTACTS} contacts"),
+        ("checking-consent", f"in force within {CACHE_SECONDS} seconds"),
         ("rate-limits", f"w={WINDOW_SECONDS}"),
         ("rate-limits", f"| `POST /v1/imports` | {limits.MAX_OPEN_UPLOADS}:"),
         ("retries-and-idempotency", f"a header of 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} characters"),
@@ -67,6 +73,16 @@ def test_the_guide_lists_the_states_of_an_import() -> None:
     listed = table(GUIDES / "file-imports.md", "State")
     schema = OPENAPI["components"]["schemas"]["ListedImport"]
     assert list(listed) == schema["properties"]["state"]["enum"]
+
+
+def test_the_guide_lists_the_reasons_and_the_scopes() -> None:
+    guide = GUIDES / "checking-consent.md"
+    assert set(table(guide, "Reason")) == set(Reason)
+    assert set(table(guide, "Scope")) == set(Scope)
+
+
+def test_the_guide_lists_the_buckets() -> None:
+    assert list(table(GUIDES / "rate-limits.md", "Bucket")) == list(Bucket)
 
 
 def test_the_guide_lists_the_plans() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterator
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -212,3 +213,58 @@ def peak_memory(invoke: Invoke, tenant: Tenant, event: str, body: str) -> int:
         tracemalloc.stop()
     assert answer.status in {200, 400, 422}
     return peak
+
+
+# ---------------------------------------------------------------- Decisions
+
+CHECK, REVOKE = "check_consents.three_contacts", "revoke_consents.all_senders"
+CONTACTS = [f"+1555{number:07}" for number in range(1000)]
+
+
+@pytest.mark.parametrize("count", [1, 30, 1000])
+def test_a_check_makes_a_query_per_contact_and_writes_only_its_bucket(
+    invoke: Invoke, tenant: Tenant, calls: list[str], count: int
+) -> None:
+    body = {"sender_id": "123456", "contact_numbers": CONTACTS[:count]}
+    before = handlers_client().rounds
+    assert invoke(CHECK, tenant.bearer, body=json.dumps(body)).status == 200
+
+    made = Counter(calls)
+    assert made.pop("Query") == count
+    assert made.keys() == {"UpdateItem"}  # of the bucket
+    assert made["UpdateItem"] <= 2
+    assert handlers_client().rounds - before <= 3
+
+
+def test_a_contact_costs_one_read_unit(
+    invoke: Invoke, tenant: Tenant, dynamodb: "DynamoDBClient"
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def keep(operation: str, parameters: dict[str, Any]) -> None:
+        if operation == "Query":
+            asked.append(parameters)
+
+    body = {"sender_id": "123456", "contact_numbers": CONTACTS[:3]}
+    with handlers_client().watch(keep):
+        invoke(CHECK, tenant.bearer, body=json.dumps(body))
+
+    assert len(asked) == 3
+    for parameters in asked:
+        found = dynamodb.query(**parameters, ReturnConsumedCapacity="TOTAL")
+        assert found["ConsumedCapacity"]["CapacityUnits"] <= 1
+
+
+def test_a_revocation_is_a_query_and_an_insert_per_contact(
+    invoke: Invoke, tenant: Tenant, calls: list[str]
+) -> None:
+    body = {
+        "contact_numbers": CONTACTS[:60],
+        "all_senders": True,
+        "evidence": {"method": "reply"},
+    }
+    assert invoke(REVOKE, tenant.bearer, body=json.dumps(body)).json["revoked"] == 60
+
+    made = Counter(calls)
+    assert (made["Query"], made["BatchExecuteStatement"]) == (60, ceil(60 / STATEMENTS_PER_CALL))
+    assert made.keys() == {"Query", "BatchExecuteStatement", "UpdateItem"}

@@ -18,7 +18,7 @@ from consents.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from consents.domain.organization import Caller, Plan, Scope
+from consents.domain.organization import Bucket, Caller, Plan, Scope
 from consents.domain.outcome import Outcome, Rejected, Stored
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import Level
@@ -110,6 +110,7 @@ class Route:
         api: Any = json_api,
         found: Caller | None = None,
         left: int = 600,
+        **options: Any,
     ) -> None:
         self.idempotency = DictIdempotency()
         self.buckets = DictBuckets(left)
@@ -121,8 +122,8 @@ class Route:
         )
         self.secret = api.secret
         self._api = api
-        route = endpoint(self, stores=stores, scope=Scope.WRITE, max_bytes=100, headers={"X": "y"})
-        self.handler = route(handle)
+        known: dict[str, Any] = {"scope": Scope.WRITE, "max_bytes": 100, "headers": {"X": "y"}}
+        self.handler = endpoint(self, stores=stores, **known | options)(handle)
 
     def render_error(self, error: RequestError, request_id: str) -> Response:
         self.seen.append(error)
@@ -192,6 +193,45 @@ def test_a_caller_without_scope_or_plan_is_rejected(found: Caller, expected: str
 
     assert (response["statusCode"], code(response)) == (403, expected)
     assert "RateLimit-Policy" in response["headers"]
+
+
+def test_a_route_that_asks_for_no_plan_serves_a_lapsed_one() -> None:
+    route = Route(done, found=caller(plan=Plan.STARTER), needs_capture=False)
+
+    assert route.call()["statusCode"] == 200
+
+
+def test_the_headers_name_the_bucket_of_the_route() -> None:
+    headers = Route(done, bucket=Bucket.CONTACTS).call()["headers"]
+
+    assert headers["RateLimit-Policy"] == '"contacts";q=6000;w=60'
+    assert headers["RateLimit"] == '"contacts";r=600;t=0'
+
+
+# ---------------------------------------------------------------- Dry runs
+
+
+def dry_run() -> dict[str, Any]:
+    return gateway_event(queryStringParameters={"dry_run": "true"})
+
+
+def spend_one(request: Request) -> Response:
+    request.spend(1)
+    return Response(200, b"{}", outcomes=[Stored.ACCEPTED])
+
+
+def test_a_dry_run_spends_contacts_and_says_so() -> None:
+    headers = Route(spend_one, takes_dry_run=True).call(dry_run())["headers"]
+
+    assert headers["Dry-Run"] == "true"
+    assert headers["RateLimit-Policy"] == '"contacts";q=6000;w=60'
+
+
+def test_a_route_without_dry_runs_ignores_the_parameter() -> None:
+    headers = Route(spend_one).call(dry_run())["headers"]
+
+    assert "Dry-Run" not in headers
+    assert headers["RateLimit-Policy"] == '"records";q=600;w=60'
 
 
 def test_a_preflight_needs_no_caller() -> None:
@@ -408,6 +448,22 @@ def test_an_unavailable_request_counts_the_records_it_spent(
 
     assert code(response) == "UNAVAILABLE"
     assert metrics.records() == (0, 0, 3)
+
+
+def test_a_dry_run_counts_no_records(metrics: Metrics) -> None:
+    Route(spend_one, takes_dry_run=True).call(dry_run())
+
+    assert metrics.records() == (0, 0, 0)
+
+
+def test_an_unavailable_question_counts_no_records(metrics: Metrics) -> None:
+    def spend_and_fail(request: Request) -> Response:
+        request.spend(3)
+        raise Unavailable
+
+    Route(spend_and_fail, bucket=Bucket.CONTACTS).call()
+
+    assert metrics.records() == (0, 0, 0)
 
 
 def test_an_error_before_spending_counts_no_records(metrics: Metrics) -> None:

@@ -16,14 +16,13 @@ from consents.domain import fields
 from consents.domain.errors import Invalid, NotFound
 from consents.domain.record import EVERY_SENDER
 from consents.http.json_api import parse_object
-from consents.http.request import Request
+from consents.http.request import Request, not_known
 
 MAX_BYTES = 256 * 1024
 MAX_CONTACTS = 1000
 DEFAULT_PAGE, MAX_PAGE = 20, 100
 
 REQUIRED, NOT_AN_OBJECT = "is required", "must be an object"
-NOT_SENT = "must not be sent"
 ONE_OF = "name one of phone_number_id, sender_id"
 ONE_OF_ALL = f"{ONE_OF}, all_senders"
 MESSAGES: Mapping[str, str] = {
@@ -37,7 +36,6 @@ MESSAGES: Mapping[str, str] = {
     "cursor": "must be a next_cursor of this list",
 }
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LIMIT = re.compile("[0-9]{1,3}")
 _POSITION = re.compile(r"[0-9TZ:.-]{27}#opt-(?:in|out)#[0-9a-f]{32}")
 
@@ -188,14 +186,6 @@ def check_allowance(contacts: int, allowance: int) -> None:
         raise Invalid({"contact_numbers": hint})
 
 
-def unknown(sent: Mapping[str, Any], known: Collection[str], prefix: str = "") -> Faults:
-    """Return a fault per unknown member; a name that is no plain word is not repeated."""
-    return {
-        prefix + (name if _PLAIN_NAME.fullmatch(name) else "?"): NOT_SENT
-        for name in sent.keys() - {*known}
-    }
-
-
 def contacts_of(sent: Mapping[str, Any], faults: Faults) -> list[Any]:
     """Return the contacts of a body, not validated."""
     contacts = sent.get("contact_numbers")
@@ -246,7 +236,7 @@ def cursor_of(position: str) -> str:
 def _members(request: Request, known: Collection[str]) -> tuple[dict[str, Any], Faults]:
     """Return the members of a body, and the faults of its and the query's names."""
     sent = parse_object(request.body, request.content_type)
-    return sent, unknown(sent, known) | request.unknown_query()
+    return sent, not_known(sent, known) | request.unknown_query()
 
 
 def _fault(sent: Mapping[str, Any], name: str) -> str:

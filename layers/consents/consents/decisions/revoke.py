@@ -106,22 +106,22 @@ class Revoker:
         """
         records = {one: _record(one, revocation, found[one]) for one in found}
         results = self._insert(records)
-        stored = {one: found[one] for one in found if results[one] is not InsertResult.LOST}
+        stored = [one for one in found if results[one] is not InsertResult.LOST]
         if found and not stored:
             raise Unavailable
-        raced = [
-            one
-            for one in stored
-            if results[one] is InsertResult.DUPLICATE and not _held(records[one], found[one])
-        ]
-        # Another call inserted the same record after it was read here: its receipt stands.
-        after = {
-            **stored,
-            **(self.reader.statements(self.org_id, raced, self.time_left) if raced else {}),
-        }
+        held = [one for one in stored if results[one] is InsertResult.DUPLICATE]
+        after = {**found, **self._read_again([records[one] for one in held], found)}
         return {
             one: self._result(records[one], before=found[one], after=after[one]) for one in stored
         }
+
+    def _read_again(self, held: Sequence[ConsentRecord], found: Statements) -> Statements:
+        """Return what contacts state whose record another call has inserted since they were read.
+
+        The receipt of that call stands.
+        """
+        raced = [one.contact for one in held if not _held(one, found[one.contact])]
+        return self.reader.statements(self.org_id, raced, self.time_left) if raced else {}
 
     def _insert(self, records: Mapping[str, ConsentRecord]) -> dict[str, InsertResult]:
         if self.is_dry_run or not records:

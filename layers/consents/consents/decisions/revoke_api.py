@@ -19,7 +19,7 @@ from consents.domain.record import EVERY_SENDER
 from consents.http import json_text
 from consents.http.idempotency import Replay
 from consents.http.json_api import parse_object
-from consents.http.request import Request
+from consents.http.request import Request, not_known
 from consents.http.response import Response
 
 
@@ -67,7 +67,7 @@ def parse_revoke(request: Request) -> RevokeRequest:
     """
     sent = parse_object(request.body, request.content_type)
     known = {"contact_numbers", "phone_number_id", "sender_id", "all_senders", "evidence"}
-    faults = api.unknown(sent, known) | request.unknown_query({"dry_run"})
+    faults = not_known(sent, known) | request.unknown_query({"dry_run"})
     contacts = api.contacts_of(sent, faults)
     sender = _sender(sent, faults)
     revoked_at = _evidence(sent, faults, request.receipt.received_at)
@@ -92,7 +92,8 @@ def _evidence(sent: Mapping[str, Any], faults: api.Faults, now: datetime) -> dat
     if not isinstance(evidence, dict):
         faults["evidence"] = api.NOT_AN_OBJECT if "evidence" in sent else api.REQUIRED
         return None
-    faults |= api.unknown(evidence, {"revoked_at", "method", "text"}, "evidence.")
+    unknown = not_known(evidence, {"revoked_at", "method", "text"})
+    faults |= {f"evidence.{name}": message for name, message in unknown.items()}
     if "method" not in evidence:
         faults["evidence.method"] = api.REQUIRED
     elif evidence["method"] not in list(Method):

@@ -34,7 +34,7 @@ RESPONSE_SECONDS = 0.5
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 
 _GZIP_TYPE = re.compile(r"application/gzip\s*(?:;|$)", re.IGNORECASE)
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 log = Logger()
@@ -108,8 +108,7 @@ class Request:
 
     def unknown_query(self, known: Collection[str] = ()) -> dict[str, str]:
         """Return a fault per query parameter that the route does not take."""
-        names = query_parameters(self._event).keys() - {*known}
-        return {name if _PLAIN_NAME.fullmatch(name) else "?": "must not be sent" for name in names}
+        return not_known(query_parameters(self._event), known)
 
     @property
     def allowance(self) -> int:
@@ -165,6 +164,12 @@ class Request:
 def route(event: Event) -> str:
     """Return the method and the path template that API Gateway matched."""
     return f"{event['httpMethod']} {event['resource']}"
+
+
+def not_known(sent: Collection[str], known: Collection[str]) -> dict[str, str]:
+    """Return a fault per name that is not known; one that is no plain word is not repeated."""
+    names = sorted({*sent} - {*known})
+    return {name if _PLAIN_NAME.fullmatch(name) else "?": "must not be sent" for name in names}
 
 
 def query_parameters(event: Event) -> Mapping[str, str]:
