@@ -42,7 +42,7 @@ RUNTIME = (
 API = ("CaptureConsents", "CreateBulkConsents", "CaptureConsent", "NotFound")
 FILES = ("CreateImport", "GetImport", "ListImports", "PlanImport", "ImportPart", "FailImport")
 """These have clients that the idiom lacks: they are compared, but have no limit."""
-_IMPORT, _FIRST_RESPONSE = Limits(cpu=0.35), Limits(cpu=0.25)
+_IMPORT, _FIRST_RESPONSE = Limits(cpu=0.35), Limits(cpu=0.3)
 
 PROCESS = """
 import json, os, sys

@@ -33,22 +33,11 @@ class Result:
             yield "wall", median(self.ratios("wall_ms")), limits.wall
         if limits.calls is not None:
             yield "calls", median(each.calls for each in self.ours), limits.calls
-        if limits.loads is not None and self.loads_ratio is not None:
-            yield "cpu / orjson.loads", self.loads_ratio, limits.loads
-
-    @property
-    def loads_ratio(self) -> float | None:
-        """Our time divided by that of `orjson.loads`, if only validation was measured."""
-        loads = [each.cpu_ms / each.loads_ms for each in self.ours if each.loads_ms]
-        return median(loads) if loads else None
 
     @property
     def target(self) -> str:
-        """The limits, with measured values that the table does not show elsewhere."""
-        return ", ".join(
-            f"{name} <= {most:g}" + (f" (is {value:.1f})" if "loads" in name else "")
-            for name, value, most in self.checks()
-        )
+        """The limits, as text."""
+        return ", ".join(f"{name} <= {most:g}" for name, _, most in self.checks())
 
     @property
     def holds(self) -> bool:
@@ -58,7 +47,6 @@ class Result:
     def as_json(self) -> dict[str, object]:
         """Return the result for `results.json`."""
         cpu, wall = quartiles(self.ratios("cpu_ms")), quartiles(self.ratios("wall_ms"))
-        loads = self.loads_ratio
         return {
             "case": self.case,
             "ours": medians(self.ours),
@@ -67,7 +55,6 @@ class Result:
             "cpu_quartiles": cpu,
             "wall_ratio": wall[1],
             "wall_quartiles": wall,
-            "loads_ratio": None if loads is None else round(loads, 3),
             "target": self.target,
             "holds": self.holds,
         }

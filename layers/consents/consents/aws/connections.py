@@ -16,8 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 from zlib import crc32
 
-MIN_CONNECTIONS, MAX_CONNECTIONS = 20, 40
-"""At most for a few requests, and for hundreds: a connection begins with a TLS handshake."""
+MAX_CONNECTIONS = 40
 
 MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 17 * 1024 * 1024
@@ -234,7 +233,6 @@ class _Exchange:
         self._requests = requests
         self._waiting = deque(range(len(requests)))
         self._busy: dict[int, _Connection] = {}
-        self._most = min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, len(requests) // 10))
         self._poll = select.poll()
         self._ends = time.monotonic() + seconds
 
@@ -242,7 +240,7 @@ class _Exchange:
         """Exchange until there is a result for each request, or no time left."""
         while (self._waiting or self._busy) and time.monotonic() < self._ends:
             try:
-                while self._waiting and len(self._busy) < self._most:
+                while self._waiting and len(self._busy) < MAX_CONNECTIONS:
                     self._begin(self._idle_connection() or self._connect())
             except OSError as error:  # an unknown host, no descriptor left
                 while self._waiting:
