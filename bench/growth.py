@@ -1,16 +1,20 @@
 """`python -m bench.growth`: the time of a request by the number of the organization's
-contacts, and the throughput of one token bucket by the number of concurrent callers.
+contacts, that of a check by the number of the contact's records, and the throughput of one token
+bucket by the number of concurrent callers.
 
 Runs on the local engine, which evaluates conditions. Prints rows of Markdown tables.
 """
 
+import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from importlib import import_module
 from statistics import median
 from typing import Any
@@ -22,7 +26,8 @@ from consents.http.rate_limits import RateLimits
 from samcli.yamlhelper import parse_yaml_file
 from ulid import ULID
 
-from bench.cases import ORG, batch_of
+from bench import bodies
+from bench.cases import ORG, Case, Limits, batch_of, check_of
 from bench.context import Context
 from bench.counted import Counted
 from bench.directory import ALLOWANCES, authorization
@@ -31,6 +36,9 @@ from bench.result import ROUNDS
 from bench.stub import SECRET
 
 CONTACTS = [0, 1_000, 10_000, 30_000]
+RECORDS = [1, 10, 100, 1_000]
+"""Of a contact that is checked."""
+
 CALLERS = [1, 4, 16, 32]
 SPENDS = 640
 COST = 10_000
@@ -45,21 +53,63 @@ def main() -> None:
         boto3.client("secretsmanager").create_secret(Name="Pepper", SecretString=SECRET)
         for contacts, calls, cpu in against_contacts():
             print(f"| {contacts} | {calls:g} | {cpu:.1f} |", flush=True)
+        for records, calls, cpu in against_records():
+            print(f"| {records} | {calls:g} | {cpu:.1f} |", flush=True)
         for callers, writes, per_second in against_callers():
             print(f"| {callers} | {writes:.2f} | {per_second:.0f} |", flush=True)
 
 
 def against_contacts() -> Iterator[tuple[int, float, float]]:
     """Return the number of contacts, and the calls and CPU ms of a request of 100 records."""
+    call = caller()
+    small, large = batch_of(100), batch_of(1000)
+    held = 0
+    for contacts in CONTACTS:
+        while held < contacts:
+            call(large, f"fill {held}")
+            held += 1000
+        rounds = [call(small, f"{contacts}/{number}") for number in range(ROUNDS + 2)][2:]
+        yield contacts, *map(median, zip(*rounds, strict=True))
+
+
+def against_records() -> Iterator[tuple[int, float, float]]:
+    """Return the number of a contact's records, and the calls and CPU ms of checking it."""
+    call = caller()
+    held = 0
+    for records in RECORDS:
+        while held < records:
+            call(one_more_record(held), f"record {held}")
+            held += 1
+        check = check_of(1, Limits())
+        rounds = [call(check, f"{records}/{number}") for number in range(ROUNDS + 2)][2:]
+        yield records, *map(median, zip(*rounds, strict=True))
+
+
+def one_more_record(number: int) -> Case:
+    """Return a request that adds a record to the contact that a check of one asks about."""
+    ((contact,), (record,)) = (
+        json.loads(bodies.question(1))["contact_numbers"],
+        bodies.records(1, 0, ""),
+    )
+    captured_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+    evidence = record["evidence"] | {"captured_at": captured_at.isoformat()}
+    changed = record | {"contact_number": contact, "evidence": evidence}
+    return replace(batch_of(1), make=lambda _: bodies.batch([changed]))
+
+
+type Call = Callable[[Case, str], tuple[int, float]]
+
+
+@cache
+def caller() -> Call:
+    """Return what calls our handlers, and returns the calls of DynamoDB and the CPU ms."""
     wiring: Any = import_module("consents.wiring")
     counted = Counted(wiring.dynamodb())
     wiring.dynamodb = lambda: counted
     ours: Any = import_module("bench.ours")  # it creates its stores at import
     ours.prepare()
-    small, large = batch_of(100), batch_of(1000)
-    held = 0
 
-    def call(case: Any, seed: str) -> tuple[int, float]:
+    def call(case: Case, seed: str) -> tuple[int, float]:
         counted.calls.clear()
         began = time.process_time()
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
@@ -68,12 +118,7 @@ def against_contacts() -> Iterator[tuple[int, float, float]]:
             raise RuntimeError(f"status {response['statusCode']}, expected 200")
         return counted.calls.total(), (time.process_time() - began) * 1000
 
-    for contacts in CONTACTS:
-        while held < contacts:
-            call(large, f"fill {held}")
-            held += 1000
-        rounds = [call(small, f"{contacts}/{number}") for number in range(ROUNDS + 2)][2:]
-        yield contacts, *map(median, zip(*rounds, strict=True))
+    return call
 
 
 def against_callers() -> Iterator[tuple[int, float, float]]:
