@@ -35,11 +35,11 @@ help:
 	@echo "make bench-transports  compare ways to call DynamoDB"
 	@echo "make lock             lock the dependencies, and export the layer's requirements"
 	@echo "make docs             build the site of docs/ into site/; needs npm"
-	@echo "make install          prepare .venv, with the consents command in it"
+	@echo "make install          prepare .venv, with the consents command in it; with BROWSER=1 in the environment for tests in Chromium"
 
 install: $(OWN_UV)
 	@test -d .venv || echo "preparing .venv; the first time takes a while"
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --quiet $(if $(CI)$(BROWSER),--group browser)
 
 .tools/bin/uv:
 	@echo "uv is not on PATH: installing it into .tools"

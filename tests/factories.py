@@ -23,9 +23,14 @@ from consents.domain.record import (
     Wire,
     timestamp,
 )
+from consents.domain.sender_profile import SenderProfile
+from consents.forms.form import Confirm, Form
 from consents.http.request import Context
 from consents.imports.drop import Drop, parse_key
 from consents.imports.import_state import Import, PendingUpload
+from consents.messages.texts import confirmation_text, welcome_text
+from consents.opt_in.challenge import Challenge, Kind, Message, MessageState
+from consents.opt_in.records import Reply
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 """When the requests of tests are received."""
@@ -265,6 +270,107 @@ def gateway_event(
         "body": body,
         "requestContext": {"requestId": "5c7b0f3e-2d7b-4f0c-8f43-6e6f0d2d9a10"},
     } | changes
+
+
+# ---------------------------------------------------------------- Hosted forms
+
+FORM_ID, FORM_SECRET = "k7m2x9qp4hw8rt3v", "0123456789abcdefABCDEF"
+STAMP_KEY = b"stamp key"
+
+COMPLETE_TEXT = (
+    "I agree to receive automated appointment reminders by text message from Northside Dental at "
+    "the mobile number above. Message frequency varies, about 4 a month. Message and data rates "
+    "may apply. Reply STOP to opt out, HELP for help. Consent is not a condition of purchase."
+)
+"""An agreement text with every disclosure that carriers demand of it."""
+
+
+def sender_profile(**changes: Any) -> SenderProfile:
+    """Return a profile with everything but a logo."""
+    valid = SenderProfile(
+        "Northside Dental",
+        "Northside Dental Group, Inc.",
+        program="Appointment reminders and changes to your bookings",
+        frequency="About 4 messages a month",
+        terms_url="https://example.com/terms",
+        privacy_url="https://example.com/privacy",
+        help_contact="help@example.com",
+    )
+    return replace(valid, **changes)
+
+
+def form(**changes: Any) -> Form:
+    """Return a form for everybody that expires in an hour."""
+    profile = changes.get("profile", sender_profile())
+    valid = Form(
+        FORM_ID,
+        ORG_ID,
+        OWNED,
+        SENDER,
+        contact="",
+        agreement_text=COMPLETE_TEXT,
+        confirm=Confirm.NONE,
+        profile=profile,
+        created_at=NOW,
+        expires_at=NOW + timedelta(hours=1),
+        headline="Get appointment reminders by text",
+        intro="We'll text you before each visit, so you never have to remember it yourself.",
+        program=profile.program,
+        frequency=profile.frequency,
+    )
+    return replace(valid, **changes)
+
+
+def bound_form(**changes: Any) -> Form:
+    """Return a form for one contact."""
+    bound = {"contact": "+15554443333", "max_submissions": 1, "secret_hash": "hash"}
+    return form(**bound | changes)
+
+
+# ---------------------------------------------------------------- Double opt-in
+
+CHALLENGE_ID = "3f9c2f0e-6a52-4e0c-9a37-5d2f1f0f6a11"
+MESSAGE_ID = "5c1d7a52-3b7e-4f7a-8d7b-0e6a3f1c2b44"
+ASKED_CONTACT = "+14155552671"
+
+
+def challenge(**changes: Any) -> Challenge:
+    """Return an open challenge of a contact, which expires in a day."""
+    valid = Challenge(
+        challenge_id=CHALLENGE_ID,
+        org_id=ORG_ID,
+        phone_number_id=OWNED,
+        sender=SENDER,
+        contact=ASKED_CONTACT,
+        agreement_text=COMPLETE_TEXT,
+        confirmation_text=confirmation_text(sender_profile(), "", "", "en"),
+        welcome_text=welcome_text(sender_profile(), "", "", "en"),
+        created_at=NOW,
+        expires_at=NOW + timedelta(days=1),
+    )
+    return replace(valid, **changes)
+
+
+def text_of(asked: Challenge, **changes: Any) -> Message:
+    """Return the text of a challenge, which was sent."""
+    valid = Message(
+        MESSAGE_ID,
+        asked.challenge_id,
+        Kind.CONFIRMATION,
+        asked.confirmation_text,
+        MessageState.SENT,
+        NOW,
+        attempts=1,
+        provider="outbox",
+        provider_message_id="outbox-1",
+    )
+    return replace(valid, **changes)
+
+
+def reply(text: str, **changes: Any) -> Reply:
+    """Return a text that the contact sent a minute after now."""
+    valid = Reply("aws", "inbound-1", SENDER, ASKED_CONTACT, text, NOW + timedelta(minutes=1))
+    return replace(valid, **changes)
 
 
 # ---------------------------------------------------------------- Drops and imports

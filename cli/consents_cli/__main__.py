@@ -5,7 +5,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from consents_cli import contacts, credentials, imports, local_stack, organizations, rules, senders
+from consents_cli import (
+    contacts,
+    credentials,
+    imports,
+    local_stack,
+    organizations,
+    outbox,
+    rules,
+    sender_profiles,
+    senders,
+)
 from consents_cli.check import check
 from consents_cli.drop import drop
 from consents_cli.errors import exit_on_error
@@ -34,7 +44,9 @@ app.add_typer(organizations.app, name="org")
 app.add_typer(credentials.keys, name="key")
 app.add_typer(credentials.accounts, name="account")
 app.add_typer(senders.app, name="sender")
+senders.app.command("profile")(sender_profiles.profile)
 app.add_typer(imports.app, name="import")
+app.add_typer(outbox.app, name="outbox")
 app.add_typer(rules.app, name="rules")
 app.add_typer(contacts.app, name="contact")
 app.command()(check)

@@ -4,10 +4,14 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from consents.domain.organization import Scope
 from consents.domain.record import Wire
+from consents.forms.api import parse_order
+from consents.forms.keys import FormKeys
+from consents.forms.orders import make_form
 
 from consents_cli import credentials, organizations, output, senders
 from consents_cli.stack import Stack
@@ -22,6 +26,25 @@ _ACCOUNT_IN_EVENTS = "AC00000000000000000000000000000001", "0123456789abcdef0123
 
 _AGREEMENT = "By signing up you agree to receive appointment reminders. Reply STOP to opt out."
 _SECOND_OF_CAPTURE_AND_ADDRESS = {CONTACT: (0, "203.0.113.42"), "+15554443334": (1, "")}
+_PROFILE = {
+    "brand": "Northside Dental",
+    "legal_name": "Northside Dental Group, Inc.",
+    "program": "Appointment reminders and changes to your bookings",
+    "frequency": "About 4 messages a month",
+    "terms_url": "https://example.com/terms",
+    "privacy_url": "https://example.com/privacy",
+}
+_FORM = {
+    "phone_number_id": PHONE_NUMBER_ID,
+    "confirm": "none",
+    "headline": "Get appointment reminders by text",
+    "agreement_text": (
+        "I agree to receive automated appointment reminders by text message from Northside Dental "
+        "at the mobile number above. Message frequency varies, about 4 a month. Message and data "
+        "rates may apply. Reply STOP to opt out, HELP for help. Consent is not a condition of "
+        "purchase."
+    ),
+}
 _ITEMS = (
     {
         "contact_id": "+19999999999",
@@ -58,6 +81,18 @@ def create(stack: Stack) -> dict[str, Any]:
         "auth_token": account["auth_token"],
         "senders": [asdict(sender)],
     }
+
+
+def create_form(stack: Stack, api_url: str, org_id: str) -> str:
+    """Set the sender's profile, create an open form, and return its link."""
+    stack.entries.change_profile(org_id, PHONE_NUMBER_ID, _PROFILE)
+    organization = stack.entries.entry(org_id).organization
+    profile = stack.directory.profile(organization, PHONE_NUMBER_ID)
+    order = parse_order(_FORM, {PHONE_NUMBER_ID: PHONE_NUMBER})
+    hashed = FormKeys(stack.directory.hash).secret_hash
+    form, token = make_form(order, org_id, profile, hashed, datetime.now(UTC))
+    stack.forms.add(form)
+    return f"{api_url}/f/{token}"
 
 
 def calls(api_url: str, organization: Mapping[str, Any]) -> dict[str, str]:

@@ -15,7 +15,9 @@ from consents_cli.errors import Failed
 from consents_cli.local_files import LocalFiles
 
 HOST = "127.0.0.1"
-SERVICES = "apigateway,cloudformation,cloudwatch,dynamodb,iam,lambda,logs,s3,secretsmanager,sqs,sts"
+SERVICES = (
+    "apigateway,cloudformation,cloudwatch,dynamodb,iam,lambda,logs,s3,secretsmanager,sns,sqs,sts"
+)
 
 _SECONDS_TO_START = 60
 _SECONDS_TO_STOP = 10

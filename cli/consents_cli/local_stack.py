@@ -158,14 +158,18 @@ def _ask_to_stop(owner: int, files: LocalFiles) -> None:
 
 def _state(stack: Stack, endpoint_url: str) -> dict[str, Any]:
     api, stage = stack.outputs["ApiId"], stack.outputs["StageName"]
+    api_url = f"{endpoint_url}/restapis/{api}/{stage}/_user_request_"
+    organization = demo.create(stack)
     return {
-        "api_url": f"{endpoint_url}/restapis/{api}/{stage}/_user_request_",
+        "api_url": api_url,
         "aws_endpoint_url": endpoint_url,
         "region": stack.region,
         "stack_name": stack.name,
         "tables": stack.tables,
         "drops_bucket": stack.output("DropsBucket"),
-        "organizations": [demo.create(stack)],
+        "inbound_topic_arn": stack.output("InboundTopic"),
+        "form_url": demo.create_form(stack, api_url, organization["org_id"]),
+        "organizations": [organization],
     }
 
 
@@ -185,6 +189,7 @@ def _print(state: Mapping[str, Any], files: LocalFiles) -> None:
     organization = state["organizations"][0]
     where = {
         "API": state["api_url"],
+        "hosted form": state["form_url"],
         "organization": f"{organization['org_id']} ({organization['name']})",
         "settings": f"{_shown_path(files.state)} (URLs, tables, credentials)",
         "logs": f"{_shown_path(files.engine_log)}, {_shown_path(files.sam_log)}",

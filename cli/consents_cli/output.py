@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import typer
-from consents.domain.record import REVOCATION, Wire
+from consents.domain.record import DOUBLE_OPT_IN, HOSTED, INBOUND, REVOCATION, Wire
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -16,6 +16,9 @@ API_NAMES: Mapping[str, str] = {
     Wire.ATTESTED: "Attested Consent API",
     Wire.BULK_CONSENTS: "Bulk Consents API",
     REVOCATION: "Revocation",
+    HOSTED: "Hosted form",
+    DOUBLE_OPT_IN: "Double opt-in",
+    INBOUND: "Text message",
 }
 """The name that people read, by the origin of a record."""
 

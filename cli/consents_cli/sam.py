@@ -79,6 +79,8 @@ def deploy(files: LocalFiles, endpoint_url: str) -> None:
         "--parameter-overrides",
         f"Architecture={architecture()}",
         "LocalEngine=yes",
+        "MessageProvider=outbox",
+        f"PublicUrl={endpoint_url}/restapis/{{api_id}}/{{stage}}/_user_request_",
         "--no-confirm-changeset",
         "--no-progressbar",
     )

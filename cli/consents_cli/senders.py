@@ -46,7 +46,7 @@ def add(stack: Stack, org_id: str, phone_number: str, phone_number_id: str | Non
     if phone_number_id is None:
         for known in stack.entries.entry(org_id).senders:
             if known.phone_number == phone_number:
-                return known
+                phone_number_id = known.phone_number_id
     elif not fields.is_uuid(phone_number_id):
         raise Failed(f"invalid phone number id {phone_number_id!r}: not a UUID")
     sender = Sender((phone_number_id or str(uuid4())).lower(), phone_number)

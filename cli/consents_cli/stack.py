@@ -19,8 +19,10 @@ from consents.aws.s3 import Objects
 from consents.capture.ledger import Ledger
 from consents.decisions.consent_ids import ConsentIds
 from consents.decisions.ledger import ContactReader
+from consents.forms.table import FormsTable
 from consents.imports.bucket import Bucket
 from consents.imports.table import ImportTable
+from consents.messages.outbox import Outbox
 
 from consents_cli import locks
 from consents_cli.errors import Failed
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
 
 LOCAL_NAME = "consent-ledger"
 LOCAL_REGION = "us-east-1"
@@ -51,6 +54,8 @@ class Stack:
     """Returns the secret, which few commands need."""
     s3: Callable[[], "S3Client"]
     """Returns the client of the drops bucket, which few commands need."""
+    sns: Callable[[], "SNSClient"]
+    """Returns the client of the topic of texts, which one command needs."""
 
     @property
     def reader(self) -> ContactReader:
@@ -66,6 +71,16 @@ class Stack:
     def imports(self) -> ImportTable:
         """The imports table."""
         return ImportTable(Table(Boto3Client(lambda: self.dynamodb), self.output("ImportsTable")))
+
+    @property
+    def outbox(self) -> Outbox:
+        """The embedded outbox."""
+        return Outbox(Table(Boto3Client(lambda: self.dynamodb), self.output("FormsTable")))
+
+    @property
+    def forms(self) -> FormsTable:
+        """The forms table."""
+        return FormsTable(Table(Boto3Client(lambda: self.dynamodb), self.output("FormsTable")))
 
     @property
     def bucket(self) -> Bucket:
@@ -171,6 +186,7 @@ def connect(
         dynamodb=dynamodb,
         pepper=pepper,
         s3=cache(lambda: session.client("s3", endpoint_url=endpoint_url, config=config)),
+        sns=cache(lambda: session.client("sns", endpoint_url=endpoint_url, config=config)),
     )
 
 

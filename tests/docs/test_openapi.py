@@ -21,6 +21,11 @@ from consents.domain.organization import Bucket, Caller, Credential, Organizatio
 from consents.domain.outcome import Stored
 from consents.domain.record import Receipt, Status, timestamp
 from consents.domain.token_bucket import WINDOW_SECONDS, Level
+from consents.forms import api as forms
+from consents.forms.disclosures import missing_disclosures
+from consents.forms.form import MessageType, State
+from consents.forms.orders import make_form
+from consents.forms.tokens import Token
 from consents.http import json_api
 from consents.http.idempotency import KEPT_FOR, REPLAYED, Claim
 from consents.http.request import MAX_IDEMPOTENCY_KEY_LENGTH, Request, Stores
@@ -30,6 +35,10 @@ from consents.imports.api import Link
 from consents.imports.drop import Drop, parse_key
 from consents.imports.import_state import Counts, Import, PendingUpload
 from consents.imports.limits import MAX_OPEN_UPLOADS
+from consents.opt_in import api as opt_in
+from consents.opt_in.api import Opened
+from consents.opt_in.challenge import MessageState
+from consents.opt_in.challenge import State as ChallengeState
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter
@@ -38,15 +47,25 @@ from samcli.yamlhelper import parse_yaml_file
 from tests.docs import decision_examples as asked
 from tests.factories import (
     CHECKBOX,
+    FORM_ID,
+    FORM_SECRET,
     ITEM,
+    MESSAGE_ID,
     NOW,
+    ORG_ID,
     OWNED,
     READ_CONTEXT,
+    SENDER,
     all_stored,
     attested_reason,
+    bound_form,
     bulk_tokens,
+    challenge,
+    form,
     form_body,
     lambda_context,
+    sender_profile,
+    text_of,
     verbal_json,
     with_field,
 )
@@ -103,6 +122,23 @@ def capture_consent(body: bytes) -> Response:
 def create_bulk_consents(body: bytes) -> Response:
     items = bulk_consents.parse_batch(body, ALLOWANCE)
     return bulk_consents.render_batch(items, all_stored(bulk_consents.read_batch(items, NOW)))
+
+
+def create_form(body: bytes) -> Response:
+    order = forms.parse_order(json_api.parse_object(body, None), {OWNED: SENDER})
+    made, _ = make_form(order, ORG_ID, sender_profile(), lambda _: "hash", NOW)
+    token = Token(FORM_ID, FORM_SECRET if order.contact else "")
+    return forms.render_created(replace(made, form_id=FORM_ID), token, "https://text.example.com")
+
+
+def opened(**changes: Any) -> Response:
+    asked_for = Opened(challenge(), MESSAGE_ID, is_reused=False, is_sent=False)
+    return opt_in.render_opened(replace(asked_for, **changes))
+
+
+def open_challenge(body: bytes) -> Response:
+    opt_in.parse_question(json_api.parse_object(body, None), {OWNED: SENDER}, can_send=True)
+    return opened(is_sent=True)
 
 
 IMPORT_ID = "4a9370aa76fb7906ac22ae2ac9d75b1a"
@@ -190,7 +226,10 @@ WITHOUT_KEY: frozenset[type[errors.RequestError]] = frozenset(
     {errors.KeyReused, errors.InProgress, errors.InvalidIdempotencyKey, errors.RateLimited}
 )
 WITHOUT_DRY_RUN: frozenset[type[errors.RequestError]] = frozenset({errors.InvalidDryRun})
-WITHOUT_UPLOADS: frozenset[type[errors.RequestError]] = frozenset({errors.TooManyUploads})
+WITHOUT_UPLOADS: frozenset[type[errors.RequestError]] = frozenset(
+    {errors.TooManyUploads, errors.OptedOut}
+)
+"""Of most routes: they open no upload and no challenge."""
 WITHOUT_BODY: frozenset[type[errors.RequestError]] = frozenset(
     {errors.BodyTooLarge, errors.BrokenGzip, errors.MalformedBody, errors.UnsupportedMediaType}
 )
@@ -271,7 +310,7 @@ ROUTES = {
         create_import,
         imports.MAX_BYTES,
         keyed=False,
-        never=WITHOUT_KEY | WITHOUT_DRY_RUN | {errors.NotFound},
+        never=WITHOUT_KEY | WITHOUT_DRY_RUN | {errors.NotFound, errors.OptedOut},
         bodies=(
             ("malformed_body", b"[]"),
             ("invalid_fields", b'{"wire": "bulk-consents", "format": "xlsx"}'),
@@ -420,6 +459,93 @@ ROUTES = {
         answers=(("not_stored", asked.half_revoked()),),
     ),
 }
+NO_FORM = json_api.render_error(errors.NotFound(), REQUEST_ID)
+ROUTES |= {
+    "createForm": Route(
+        json_api,
+        create_form,
+        forms.MAX_BYTES,
+        never=ASKED | WITHOUT_DRY_RUN,
+        bodies=(
+            ("malformed_body", b"[]"),
+            (
+                "invalid_fields",
+                json.dumps(
+                    {
+                        "phone_number_id": OWNED,
+                        "agreement_text": "",
+                        "locale": "fr",
+                        "expires_in": 1,
+                    }
+                ).encode(),
+            ),
+        ),
+    ),
+    "openChallenge": Route(
+        json_api,
+        open_challenge,
+        opt_in.MAX_BYTES,
+        never=(ASKED - {errors.OptedOut}) | WITHOUT_DRY_RUN,
+        bodies=(
+            ("malformed_body", b"[]"),
+            (
+                "invalid_fields",
+                json.dumps(
+                    {
+                        "phone_number_id": OWNED,
+                        "contact_number": "+19",
+                        "agreement_text": "I agree.",
+                        "confirmation_text": "Text us back",
+                        "expires_in": 1,
+                        "resend": "yes",
+                    }
+                ).encode(),
+            ),
+        ),
+        answers=(
+            ("reused", opened(is_reused=True)),
+            ("already_opted_in", opt_in.render_opened(Opened(None, None, False, False))),
+        ),
+    ),
+    "showChallenge": Route(
+        json_api,
+        no_body,
+        0,
+        keyed=False,
+        limited=False,
+        never=ASKED | WITHOUT_KEY | WITHOUT_BODY | WITHOUT_DRY_RUN | {errors.Invalid},
+        answers=(
+            ("pending", opt_in.render_challenge(challenge(), [text_of(challenge())], NOW)),
+            (
+                "confirmed",
+                opt_in.render_challenge(challenge(decided="confirmed", decided_at=NOW), [], NOW),
+            ),
+            ("unknown_challenge", NO_FORM),
+        ),
+    ),
+    "showForm": Route(
+        json_api,
+        no_body,
+        0,
+        keyed=False,
+        limited=False,
+        never=ASKED | WITHOUT_KEY | WITHOUT_BODY | WITHOUT_DRY_RUN | {errors.Invalid},
+        answers=(
+            ("open", forms.render_form(form(submissions=7), NOW)),
+            ("used", forms.render_form(bound_form(submissions=1), NOW)),
+            ("unknown_form", NO_FORM),
+        ),
+    ),
+    "closeForm": Route(
+        json_api,
+        no_body,
+        0,
+        keyed=False,
+        limited=False,
+        never=ASKED | WITHOUT_KEY | WITHOUT_BODY | WITHOUT_DRY_RUN | {errors.Invalid},
+        answers=(("unknown_form", NO_FORM),),
+    ),
+}
 KEYED = [name for name, route in ROUTES.items() if route.keyed]
 ON_ATTESTED = [name for name, route in ROUTES.items() if route.wire is json_api]
 WITH_BODY = [name for name in ROUTES if "requestBody" in OPERATIONS[name]]
@@ -438,6 +564,7 @@ def refusals_of_any_body(route: Route) -> dict[str, errors.RequestError]:
         "key_reused": errors.KeyReused(),
         "in_progress": errors.InProgress(),
         "rate_limited": errors.RateLimited(4, Level(ALLOWANCE, 560, 4)),
+        "opted_out": errors.OptedOut(),
         "too_many_uploads": errors.TooManyUploads(MAX_OPEN_UPLOADS, 60),
         "unavailable": errors.Unavailable(),
         "internal": errors.Internal(),
@@ -514,6 +641,7 @@ def test_the_document_has_the_routes_that_the_template_deploys() -> None:
         if "Type" in resource  # not a loop of the template
         for event in resource.get("Properties", {}).get("Events", {}).values()
         if event["Type"] == "Api" and name != "NotFoundFunction"
+        if not event["Properties"]["Path"].startswith("/f")  # pages, for people
     ]
     deployed = {(event["Path"], event["Method"]) for event in events}
     described = {(path, method) for path, item in API["paths"].items() for method in item}
@@ -792,6 +920,44 @@ def test_every_route_that_takes_a_dry_run_says_so() -> None:
             for status, names in header_names(name).items()
             if status in {"200", "201"}
         )
+
+
+# --- hosted forms ---
+
+
+@pytest.mark.parametrize("field", forms.MESSAGES)
+def test_a_field_of_a_form_has_its_message(field: str) -> None:
+    described = SCHEMAS["FormOrder"]["properties"][field]["description"]
+    assert f"`{forms.MESSAGES[field]}`" in flat(described)
+
+
+def test_the_states_and_disclosures_of_a_form_are_those_of_the_code() -> None:
+    bare = form(
+        profile=sender_profile(program="", frequency="", terms_url="", privacy_url=""),
+        agreement_text="-",
+        message_type=MessageType.MARKETING,
+    )
+    listed = SCHEMAS["CreatedForm"]["properties"]["missing_disclosures"]["items"]["enum"]
+
+    assert listed == missing_disclosures(bare)
+    assert SCHEMAS["Form"]["properties"]["state"]["enum"] == list(State)
+
+
+# --- double opt-in ---
+
+
+@pytest.mark.parametrize("field", opt_in.MESSAGES)
+def test_a_field_of_a_challenge_has_its_message(field: str) -> None:
+    described = SCHEMAS["ChallengeOrder"]["properties"][field]["description"]
+    assert f"`{opt_in.MESSAGES[field]}`" in flat(described)
+
+
+def test_the_states_of_a_challenge_and_its_texts_are_those_of_the_code() -> None:
+    described = SCHEMAS["Challenge"]["properties"]
+
+    assert described["state"]["enum"] == list(ChallengeState)
+    texts = described["messages"]["items"]["properties"]
+    assert texts["state"]["enum"] == list(MessageState)
 
 
 # --- idempotency keys ---

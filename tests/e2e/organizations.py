@@ -4,6 +4,8 @@ from dataclasses import asdict
 from typing import Any
 
 import requests
+from consents.accounts.directory import number_key
+from consents.aws.dynamodb import encode_item
 from consents_cli import credentials, organizations, senders
 from consents_cli.stack import connect_local
 
@@ -19,6 +21,9 @@ def create(
 ) -> dict[str, Any]:
     """Create an organization, a credential per API and a sender; return all of them."""
     local = connect_local(stack.state["aws_endpoint_url"])
+    # Tests share numbers, one after the other; an organization owns one.
+    owner = encode_item(number_key(sender[0]))
+    local.dynamodb.delete_item(TableName=local.tables["directory"], Key=owner)
     org_id = organizations.add(local, "E2E", plan, records_per_minute).org_id
     return {
         "org_id": org_id,

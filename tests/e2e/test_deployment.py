@@ -10,6 +10,7 @@ of a function, so the tests allow the account to assume it too.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 from consents.imports.drop import parse_key
-from consents_cli import demo, engine, sam
+from consents_cli import demo, engine, outbox, sam
 from consents_cli.local_files import PROJECT, LocalFiles
 from consents_cli.stack import LOCAL_CREDENTIALS, LOCAL_NAME, LOCAL_REGION, Stack, connect_local
 from ministack.services.cloudformation import language_extensions
@@ -118,8 +119,10 @@ def for_the_engine(source: Path) -> None:
     template = language_extensions.apply(parse_yaml_file(str(source)), {})
     resources = template["Resources"]
     del resources["DropsBucketPolicy"], resources["OtherQueuesPolicy"]
-    notified = resources["PlanQueuePolicy"]["Properties"]["PolicyDocument"]
-    notified["Statement"] = [each for each in notified["Statement"] if each["Effect"] == "Allow"]
+    for name in ("PlanQueuePolicy", "InboundQueuePolicy"):
+        notified = resources[name]["Properties"]["PolicyDocument"]
+        allowed = [each for each in notified["Statement"] if each["Effect"] == "Allow"]
+        notified["Statement"] = allowed
     policies = [
         resource["Properties"]["PolicyDocument"]
         for resource in resources.values()
@@ -148,6 +151,8 @@ def deploy(build: Path, url: str, *parameters: str) -> None:
     command += ["--config-file", str(PROJECT / "samconfig.toml"), "--no-confirm-changeset"]
     command += ["--template-file", str(build / "template.yaml"), "--stack-name", LOCAL_NAME]
     command += ["--parameter-overrides", f"Architecture={sam.architecture()}", "LocalEngine=yes"]
+    command += ["MessageProvider=outbox"]
+    command += [f"PublicUrl={url}/restapis/{{api_id}}/{{stage}}/_user_request_"]
     command += parameters
     environment = sam.environment() | {"AWS_ENDPOINT_URL": url}
     ran = subprocess.run(
@@ -276,6 +281,49 @@ def test_role_allows_to_fail_an_import(deployment: Deployment) -> None:
     assert kept["Body"] == message
 
 
+def test_roles_allow_a_form_from_link_to_record(deployment: Deployment) -> None:
+    order = {
+        "phone_number_id": deployment.organization["senders"][0]["phone_number_id"],
+        "contact_number": "+15554443335",
+        "agreement_text": "Reply STOP to opt out.",
+    }
+    route = "/v1/consent/hosted"
+    made = deployment.call("POST", route, headers=deployment.bearer, json=order).json()
+    page = httpx.get(made["url"], timeout=30)
+    found = re.search(r'name="stamp" value="([^"]+)"', page.text)
+    assert found is not None
+    fields = {"stamp": found[1], "agree": "yes", "lang": "en"}
+
+    # Until the page is two seconds old it has to be read again.
+    assert eventually(
+        lambda: httpx.post(made["url"], data=fields, timeout=30).status_code == 200, seconds=10
+    )
+    state = f"{route}/{made['form_id']}"
+    assert deployment.call("GET", state, headers=deployment.bearer).json()["state"] == "used"
+    assert deployment.call("DELETE", state, headers=deployment.bearer).status_code == 204
+    assert httpx.get(made["url"], timeout=30).status_code == 410
+
+
+def test_roles_allow_a_challenge_from_text_to_record(deployment: Deployment) -> None:
+    contact = "+14155552671"
+    order = {
+        "phone_number_id": deployment.organization["senders"][0]["phone_number_id"],
+        "contact_number": contact,
+        "agreement_text": "I agree.",
+    }
+    route = "/v1/consent/double-opt-in"
+    asked = deployment.call("POST", route, headers=deployment.bearer, json=order).json()
+
+    def state() -> dict[str, Any]:
+        shown = f"{route}/{asked['consent_pending_id']}"
+        return dict(deployment.call("GET", shown, headers=deployment.bearer).json())
+
+    assert eventually(lambda: state()["messages"][0]["state"] == "sent", seconds=30)
+    outbox.publish(deployment.stack, contact, demo.PHONE_NUMBER, "YES")
+    assert eventually(lambda: state()["state"] == "confirmed", seconds=30)
+    assert eventually(lambda: len(deployment.stack.outbox.newest(9)) == 2, seconds=30)
+
+
 def ended(deployment: Deployment, import_id: str) -> dict[str, Any]:
     """Return an import once it has ended."""
 
@@ -336,13 +384,14 @@ def test_imports_api_may_list_uploaded_files_and_nothing_else(
 HOLD_DATA = {
     "DirectoryTable",
     "DropsBucket",
+    "FormsTable",
     "IdempotencyTable",
     "ImportsTable",
     "LedgerTable",
     "Pepper",
     "RateLimitsTable",
 }
-RETAINED = {"DirectoryTable", "DropsBucket", "LedgerTable", "Pepper"}
+RETAINED = {"DirectoryTable", "DropsBucket", "FormsTable", "LedgerTable", "Pepper"}
 
 
 def held(deployment: Deployment) -> dict[str, Any]:

@@ -83,6 +83,8 @@ def test_stack_json_has_everything_a_client_needs(stack: LocalStack) -> None:
         "api_url",
         "aws_endpoint_url",
         "drops_bucket",
+        "form_url",
+        "inbound_topic_arn",
         "region",
         "stack_name",
         "tables",
@@ -177,3 +179,11 @@ def test_state_file_of_a_dead_stack_is_ignored(tmp_path: Path) -> None:
     result = run_consents(tmp_path, "org", "list")
     assert result.returncode == 1
     assert result.stderr.startswith("consents: no local stack is running")
+
+
+def test_the_printed_form_opens(stack: LocalStack) -> None:
+    with urllib.request.urlopen(stack.state["form_url"], timeout=30) as response:
+        page = response.read().decode()
+
+    assert stack.state["form_url"] in stack.printed.replace("\n", "").replace(" ", "")
+    assert "Get appointment reminders by text" in page

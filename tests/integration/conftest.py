@@ -23,6 +23,7 @@ from consents.accounts.directory import (
     Directory,
     credential_key,
     listing_key,
+    number_key,
     organization_key,
     sender_key,
 )
@@ -73,16 +74,20 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
         "DEAD_LETTER_QUEUE": _queue_url(port, "DeadLetterQueue"),
         "DIRECTORY_TABLE": "DirectoryTable",
         "DROPS_BUCKET": DROPS_BUCKET,
+        "FORMS_TABLE": "FormsTable",
         "GATEWAY_PORT": str(port),
         "IDEMPOTENCY_TABLE": "IdempotencyTable",
         "IMPORTS_TABLE": "ImportsTable",
         "LEDGER_TABLE": "LedgerTable",
+        "MESSAGE_PROVIDER": "outbox",
+        "OUTBOUND_QUEUE": _queue_url(port, "OutboundQueue"),
         "PARTS_AHEAD": str(PARTS_AHEAD),
         "PART_QUEUE": _queue_url(port, "PartQueue"),
         "PEPPER_SECRET": "Pepper",
         "POWERTOOLS_METRICS_NAMESPACE": deployed["POWERTOOLS_METRICS_NAMESPACE"],
         "POWERTOOLS_SERVICE_NAME": "consent-ledger",
         "PLAN_QUEUE": _queue_url(port, "PlanQueue"),
+        "PUBLIC_URL": "https://text.example.com",
         "RATE_LIMITS_TABLE": "RateLimitsTable",
         "SERVICES": SERVICES,
     }
@@ -238,6 +243,7 @@ def new_tenant(dynamodb: "DynamoDBClient", directory: Directory) -> NewTenant:
         items = [
             organization_key(tenant.org_id) | organization,
             sender_key(tenant.org_id, tenant.phone_number_id) | sender,
+            number_key(tenant.phone_number) | {"org_id": tenant.org_id},
         ]
         for key_id, secret in (
             (tenant.key_id, json_api.secret(tenant.bearer["Authorization"])),

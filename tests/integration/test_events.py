@@ -9,13 +9,15 @@ import pytest
 from tests.integration.conftest import Invoke, NewTenant
 from tests.integration.invocation import Response
 
-DROPS = ("plan_import", "import_part", "fail_import")
-"""Functions behind a queue: test_imports.py has their events."""
+DROPS = ("plan_import", "import_part", "fail_import", "receive_message", "send_message")
+"""Functions behind a queue: their tests have their events."""
+PAGES = ("serve_form", "submit_form")
+"""Functions of pages: test_form_pages.py has their events."""
 
 EVENTS = sorted(
     path.stem
     for path in (Path(__file__).parents[2] / "events").glob("*.json")
-    if not path.stem.startswith(DROPS)
+    if not path.stem.startswith(DROPS + PAGES)
 )
 ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 DEMO_PHONE_NUMBER_ID = "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"
@@ -75,6 +77,10 @@ def error(code: str, message: str, **details: str) -> dict[str, Any]:
     return {"code": code, "message": message} | ({"details": details} if details else {})
 
 
+FORM = {
+    "agreement_text_hash": "25ca776826be8d1e09957481ea010be0e68008eb311feb0cb45ed6a4697bf913",
+    "confirm": "none",
+}
 MISSING_ITEMS = "Missing required parameter Items in the post body"
 INSTANT = r"[0-9-]{10}T[0-9:]{8}\.[0-9]{6}Z"
 IDS_OF_A_RESULT = {"consent_id", "decision_id", "record_id", "effective_at"}
@@ -177,6 +183,25 @@ EXPECTED: dict[str, tuple[int, Any]] = {
     "create_bulk_consents.not_json": (201, {"items": [NOT_JSON_ITEM] * 3}),
     "create_bulk_consents.preflight": (204, None),
     "create_bulk_consents.two_items": (201, TWO_ITEMS),
+    "close_form.unknown": (404, error("NOT_FOUND", "not found")),
+    "create_form.invalid_fields": (
+        422,
+        error(
+            "VALIDATION_FAILED",
+            "validation failed",
+            agreement_text="must be 1..10000 chars",
+            headline="must be one line",
+            locale="must be one of en, es",
+            expires_in="must be 300..2592000 seconds",
+            max_submissions="must be 1",
+        ),
+    ),
+    "create_form.one_contact": (
+        201,
+        FORM | {"missing_disclosures": ["program", "terms", "privacy"]},
+    ),
+    "create_form.open": (201, FORM | {"missing_disclosures": ["terms", "privacy"]}),
+    "create_form.unknown_phone_number": (404, error("NOT_FOUND", "not found")),
     "create_import.csv": (201, {"state": "awaiting_upload"}),
     "create_import.invalid_fields": (
         422,
@@ -232,6 +257,21 @@ EXPECTED: dict[str, tuple[int, Any]] = {
         200,
         {"success": True, "data": [], "meta": {"limit": 20, "next_cursor": None}},
     ),
+    "open_challenge.invalid_fields": (
+        422,
+        error(
+            "VALIDATION_FAILED",
+            "validation failed",
+            contact_number="must be E.164",
+            channel="must be one of reply, link, both",
+            expires_in="must be 300..604800 seconds",
+            resend="must be true or false",
+            confirmation_text="must say how to confirm (YES) and how to stop (STOP)",
+        ),
+    ),
+    "open_challenge.new": (202, {"reused": False, "already_opted_in": False}),
+    "show_challenge.unknown": (404, error("NOT_FOUND", "not found")),
+    "show_form.unknown": (404, error("NOT_FOUND", "not found")),
     "verify_decision.invalid_fields": invalid(
         asked_at="must be an RFC 3339 timestamp",
         rules_version="must be a whole number",
@@ -280,6 +320,14 @@ def without_ids(answer: Response) -> Any:
     if isinstance(body, dict) and "imports" in body:  # those of the tests before
         assert isinstance(body.pop("imports"), list)
         del body["next_cursor"]
+    if isinstance(body, dict) and "consent_pending_id" in body:
+        assert body.pop("consent_pending_id") != body.pop("confirmation_message_id")
+        assert re.fullmatch("[0-9T:-]{19}Z", body.pop("expires_at"))
+    if isinstance(body, dict) and "form_id" in body:
+        token, form_id = body.pop("token"), body.pop("form_id")
+        assert token.partition(".")[0] == form_id
+        assert body.pop("url") == f"https://text.example.com/f/{token}"
+        assert re.fullmatch("[0-9T:-]{19}Z", body.pop("expires_at"))
     if isinstance(body, dict) and "upload" in body:
         assert body.pop("upload").keys() == {"method", "url", "headers", "expires_at"}
     return body

@@ -24,7 +24,7 @@ PYDANTIC = {
 POWERTOOLS = {"aws_lambda_powertools", "botocore", "jmespath"}
 """Of botocore it takes the name, to add its own to that of clients."""
 AT_IMPORT = POWERTOOLS | PYDANTIC | {"cachetools", "orjson", "ulid"}
-BEHIND_QUEUES = {"fail_import", "import_part", "plan_import"}
+BEHIND_QUEUES = {"fail_import", "import_part", "plan_import", "receive_message", "send_message"}
 """They receive no requests, and so make no request id."""
 
 ONLY_HERE = {
@@ -38,8 +38,13 @@ ONLY_HERE = {
 }
 """What botocore and urllib3 take where they find it: neither layer nor runtime needs to have it."""
 
-OF_FILES = BEHIND_QUEUES | {"create_import", "get_import", "list_imports"}
-"""They have clients of S3 and SQS."""
+WITH_CLIENT = {"create_import", "fail_import", "get_import", "import_part", "list_imports"}
+WITH_CLIENT |= {"plan_import"}
+"""They have clients of S3 or SQS."""
+
+OF_PAGES = {"serve_form", "submit_form"}
+TEMPLATES = {"jinja2", "markupsafe"}
+"""Only the functions of pages load them."""
 
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 
@@ -88,7 +93,8 @@ def load(function: str, *events: object) -> dict[str, list[str]]:
 @pytest.mark.usefixtures("engine")
 def test_a_function_loads_these_packages_and_no_others(function: str) -> None:
     needed = AT_IMPORT - ({"ulid"} if function in BEHIND_QUEUES else set())
-    needed |= CLIENT if function in OF_FILES else set()
+    needed |= CLIENT if function in WITH_CLIENT else set()
+    needed |= TEMPLATES if function in OF_PAGES else set()
     assert set(load(function)["import"]) - ONLY_HERE == needed
 
 
@@ -100,3 +106,10 @@ def test_responses_load_no_client_of_botocore(tenant: Tenant, event: str) -> Non
     loaded = set(load(event.partition(".")[0], sent, sent)["answer"])  # and a replay
 
     assert loaded - ONLY_HERE == AT_IMPORT | {"phonenumbers"}
+
+
+@pytest.mark.parametrize("event", ["serve_form.unknown", "submit_form.unknown"])
+@pytest.mark.usefixtures("engine")
+def test_a_page_loads_no_client_of_botocore(event: str) -> None:
+    loaded = set(load(event.partition(".")[0], event_of(event))["answer"])
+    assert loaded - ONLY_HERE == AT_IMPORT | TEMPLATES

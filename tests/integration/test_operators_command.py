@@ -16,10 +16,10 @@ from uuid import uuid4
 import boto3
 import pytest
 from botocore.exceptions import ConnectionClosedError
-from consents.accounts.directory import CACHE_SECONDS, Directory
+from consents.accounts.directory import CACHE_SECONDS, Directory, number_key
 from consents.accounts.directory_writer import DirectoryError, DirectoryWriter, Sender
 from consents.aws.client import Boto3Client
-from consents.aws.dynamodb import Table
+from consents.aws.dynamodb import Table, encode_item
 from consents.capture import attested, bulk_consents
 from consents.domain.errors import MissingScope, Unauthenticated
 from consents.domain.organization import Caller, Organization, Scope
@@ -138,8 +138,11 @@ def refusal(local: Local) -> Refusal:
 
 
 @pytest.fixture
-def org_id(ask: Ask) -> str:
-    """The id of a new organization."""
+def org_id(ask: Ask, stack: Stack) -> str:
+    """The id of a new organization; the numbers of the tests before belong to nobody."""
+    for last in range(8):
+        key = encode_item(number_key(f"+1555000111{last}"))
+        stack.dynamodb.delete_item(TableName=stack.tables["directory"], Key=key)
     return str(ask("org", "create", "--name", "Clinic")["org_id"])
 
 
@@ -460,8 +463,96 @@ def test_one_of_many_numbers_given_to_an_id_at_once_stands(org_id: str, stack: S
     assert stack.directory.senders(org_id, [name]) == {name: numbers[added.index(True)]}
 
 
+def test_a_number_belongs_to_one_organization(
+    ask: Ask, refusal: Refusal, org_id: str, stack: Stack
+) -> None:
+    ask(*sender_of(org_id, "+15550001111"))
+    other = str(ask("org", "create", "--name", "Other")["org_id"])
+
+    assert "belongs to another organization" in refusal(*sender_of(other, "+15550001111"))
+    assert stack.directory.owner("+15550001111") == org_id
+
+
+def test_adding_a_sender_again_repairs_the_owner_of_its_number(
+    ask: Ask, org_id: str, stack: Stack
+) -> None:
+    ask(*sender_of(org_id, "+15550001111"))
+    key = encode_item(number_key("+15550001111"))
+    stack.dynamodb.delete_item(TableName=stack.tables["directory"], Key=key)
+    assert stack.directory.owner("+15550001111") is None
+
+    ask(*sender_of(org_id, "+15550001111"))
+    assert stack.directory.owner("+15550001111") == org_id
+
+
 def test_id_of_a_sender_must_be_a_uuid(refusal: Refusal, org_id: str) -> None:
     assert "not a UUID" in refusal(*sender_of(org_id, "+15550001111"), "--phone-number-id", "1")
+
+
+# ---------------------------------------------------------------- Profiles of senders
+
+
+@pytest.fixture
+def profile_of(ask: Ask, org_id: str) -> tuple[str, ...]:
+    """The command that shows or changes the profile of a new sender."""
+    made = ask(*sender_of(org_id, "+15550001111"))
+    return ("sender", "profile", made["phone_number_id"], "--org", org_id)
+
+
+def test_a_new_sender_has_the_name_of_its_organization(
+    ask: Ask, profile_of: tuple[str, ...]
+) -> None:
+    shown = ask(*profile_of)
+
+    assert (shown["brand"], shown["legal_name"]) == ("Clinic", "Clinic")
+    assert (shown["accent"], shown["logo"], shown["countries"]) == ("#0f766e", None, [])
+
+
+def test_a_changed_profile_keeps_what_is_left_out(
+    ask: Ask, profile_of: tuple[str, ...], tmp_path: Path
+) -> None:
+    logo = tmp_path / "logo.png"
+    logo.write_bytes(b"\x89PNG\r\n\x1a\n")
+    ask(*profile_of, "--brand", "Northside Dental", "--accent", "#AABBCC", "--logo", str(logo))
+    shown = ask(*profile_of, "--countries", "us, ca", "--terms-url", "https://example.com/terms")
+
+    assert (shown["brand"], shown["accent"]) == ("Northside Dental", "#aabbcc")
+    assert shown["countries"] == ["US", "CA"]
+    assert shown["terms_url"] == "https://example.com/terms"
+    assert shown["logo"] == "34 characters"
+
+
+def test_an_empty_value_clears_an_attribute(ask: Ask, profile_of: tuple[str, ...]) -> None:
+    ask(*profile_of, "--brand", "Northside Dental", "--program", "Reminders")
+    shown = ask(*profile_of, "--brand", "", "--program", "")
+
+    assert (shown["brand"], shown["program"]) == ("Clinic", "")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--brand", "x" * 61, "must be 1..60 chars"),
+        ("--program", "one\ntwo", "must be one line"),
+        ("--terms-url", "javascript:alert(1)", "must be an http(s) URL"),
+        ("--accent", "red", "must be a colour"),
+        ("--countries", "US,XX", "unknown country 'XX'"),
+        ("--logo", __file__, "must be PNG or WebP"),
+        ("--logo", "/nowhere.png", "cannot read"),
+    ],
+)
+def test_an_invalid_attribute_is_refused(
+    refusal: Refusal, profile_of: tuple[str, ...], option: str, value: str, reason: str
+) -> None:
+    assert reason in refusal(*profile_of, option, value)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--brand", "x"]])
+def test_a_sender_of_nobody_has_no_profile(
+    refusal: Refusal, org_id: str, arguments: list[str]
+) -> None:
+    unknown = ("sender", "profile", str(uuid4()), "--org", org_id)
+    assert "unknown sender" in refusal(*unknown, *arguments)
 
 
 def test_write_with_a_lost_response_succeeds(local: Local, stack: Stack) -> None:

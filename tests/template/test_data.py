@@ -147,6 +147,7 @@ IDENTITY = {
     "IdempotencyTable": {"KeySchema": ["id"]},
     "RateLimitsTable": {"KeySchema": ["org_id"]},
     "ImportsTable": {"KeySchema": ["import_id", "item"]},
+    "FormsTable": {"KeySchema": ["pk", "sk"]},
     "Pepper": {},
     "DropsBucket": {
         "BucketName": {"Fn::Sub": "${AWS::StackName}-drops-${AWS::AccountId}-${AWS::Region}"}

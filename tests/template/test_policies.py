@@ -38,6 +38,7 @@ RESOURCES: dict[str, Any] = {
     "idempotency": arn("IdempotencyTable"),
     "rate_limits": arn("RateLimitsTable"),
     "pepper": {"Ref": "Pepper"},
+    "forms": arn("FormsTable"),
     "imports": arn("ImportsTable"),
     "imports_of_an_organization": {"Fn::Sub": "${ImportsTable.Arn}/index/ByOrganization"},
     "bucket": arn("DropsBucket"),
@@ -47,6 +48,7 @@ RESOURCES: dict[str, Any] = {
     "plans": arn("PlanQueue"),
     "parts": arn("PartQueue"),
     "dead_letters": arn("DeadLetterQueue"),
+    "outbound": arn("OutboundQueue"),
 }
 API = {"directory": {GET}, "rate_limits": {GET}, "pepper": {READ_SECRET}}
 CAPTURE = API | {"idempotency": {DELETE, GET, PUT, UPDATE}, "rate_limits": {GET, UPDATE}}
@@ -70,6 +72,32 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "VerifyDecisionFunction": ASK | {"ledger": {QUERY}, "directory": {GET, BATCH_GET}},
     "RevokeConsentFunction": CAPTURE | {"ledger": {INSERT, QUERY}},
     "RevokeConsentsFunction": CAPTURE | {"ledger": {INSERT, QUERY}, "directory": {GET, BATCH_GET}},
+    "CreateFormFunction": CAPTURE | {"forms": {PUT}, "directory": {GET, BATCH_GET}},
+    "ShowFormFunction": API | {"forms": {GET}},
+    "CloseFormFunction": API | {"forms": {UPDATE}},
+    "ServeFormFunction": {"forms": {GET}, "pepper": {READ_SECRET}},
+    "SubmitFormFunction": {
+        "forms": {BATCH_GET, GET, PUT, QUERY, UPDATE},
+        "ledger": {INSERT, QUERY},
+        "outbound": {SEND},
+        "pepper": {READ_SECRET},
+        "rate_limits": {UPDATE},
+    },
+    "OpenChallengeFunction": {
+        **CAPTURE,
+        "ledger": {QUERY},
+        "directory": {GET, BATCH_GET},
+        "forms": {GET, PUT, QUERY, UPDATE},
+        "outbound": {SEND},
+    },
+    "ShowChallengeFunction": API | {"forms": {GET, QUERY}},
+    "SendMessageFunction": {"forms": {GET, PUT, UPDATE}},
+    "ReceiveMessageFunction": {
+        "ledger": {INSERT, QUERY},
+        "directory": {GET},
+        "forms": {GET, PUT, QUERY, UPDATE},
+        "outbound": {SEND},
+    },
     "CreateImportFunction": API | {"imports": {GET, UPDATE}, "drops": {WRITE}},
     "GetImportFunction": API | {"imports": {GET}, "bucket": {LIST}, "reports": {READ}},
     "ListImportsFunction": API | {"imports_of_an_organization": {QUERY}, "bucket": {LIST}},

@@ -10,6 +10,7 @@ CONSUMERS = {
     "PartQueue": "ImportPartFunction",
     "FailedQueue": "FailImportFunction",
 }
+OF_TEXTS = {"OutboundQueue": "SendMessageFunction", "InboundQueue": "ReceiveMessageFunction"}
 
 
 def short_retention(template: Template) -> list[str]:
@@ -57,7 +58,7 @@ def test_an_edit_that_breaks_a_queue_rule_is_found(edit: Edit, finding: str) -> 
     assert finding in short_retention(template) + unlimited_consumers(template)
 
 
-@pytest.mark.parametrize(("queue", "function"), CONSUMERS.items())
+@pytest.mark.parametrize(("queue", "function"), (CONSUMERS | OF_TEXTS).items())
 def test_a_message_stays_hidden_longer_than_its_function_runs(
     template: Template, queue: str, function: str
 ) -> None:
@@ -78,6 +79,8 @@ def test_failed_messages_end_in_the_dead_letter_queue(template: Template) -> Non
         "PlanQueue": "FailedQueue",
         "PartQueue": "FailedQueue",
         "FailedQueue": "DeadLetterQueue",
+        "OutboundQueue": "DeadLetterQueue",
+        "InboundQueue": "InboundDeadLetterQueue",
     }
 
 

@@ -176,7 +176,16 @@ def test_each_consent_method_is_accepted(method: str) -> None:
 
 @pytest.mark.parametrize(
     "method",
-    ["Checkbox", "CHECKBOX", "checkbox ", " checkbox", "checkbox\n", "sms-keyword", "sms", "other"],
+    [
+        "Checkbox",
+        "CHECKBOX",
+        "checkbox ",
+        " checkbox",
+        "checkbox\n",
+        "sms-keyword",
+        "sms",
+        "hosted_form",
+    ],
     ids=shown,
 )
 def test_another_consent_method_is_rejected(method: str) -> None:

@@ -46,6 +46,7 @@ def test_a_file_may_have_any_name_in_any_folder(name: str) -> None:
         "drops/org_1/attested/may.csv/",
         "drops/org_1/attested/.csv",
         "drops/org_1/both/may.csv",
+        "drops/org_1/hosted/may.csv",
         "drops/org_1/may.csv",
         "drops//attested/may.csv",
         "drops/org_1#x/attested/may.csv",

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from consents.capture import attested
 from consents.domain.record import (
+    HOSTED,
     ConsentRecord,
     Status,
     StoredRecord,
@@ -23,6 +24,7 @@ from consents.domain.record import (
     effective_at,
     is_opt_in,
     newest_first,
+    origin,
     text_hash,
     timestamp,
 )
@@ -450,3 +452,13 @@ def test_timestamps_have_one_width_and_the_order_of_time(one: datetime, two: dat
 @given(INSTANTS)
 def test_a_timestamp_names_its_instant(at: datetime) -> None:
     assert datetime.fromisoformat(timestamp(at)) == at
+
+
+@pytest.mark.parametrize("text", [*Wire, HOSTED])
+def test_an_origin_is_read_by_its_name(text: str) -> None:
+    assert origin(text) == text
+
+
+def test_an_unknown_origin_is_an_error() -> None:
+    with pytest.raises(ValueError, match="fax"):
+        origin("fax")

@@ -70,6 +70,11 @@ def pepper() -> bytes:
     return str(secret["SecretString"]).encode()
 
 
+def can_send() -> bool:
+    """Return whether there is a provider of text messages."""
+    return os.environ.get("MESSAGE_PROVIDER", "none") != "none"
+
+
 def allowed_origin() -> str:
     """Return the origin whose browsers may call the Bulk Consents API."""
     return os.environ["ALLOWED_ORIGIN"]

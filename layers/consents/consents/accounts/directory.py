@@ -1,7 +1,8 @@
 """The directory of organizations, credentials and senders: reads, cached.
 
 An organization is `ORG#{org_id}` / `ORGANIZATION`, its senders are
-`ORG#{org_id}` / `SENDER#{phone_number_id}`, the versions of its rules
+`ORG#{org_id}` / `SENDER#{phone_number_id}`, the profile of a sender is
+`ORG#{org_id}` / `PROFILE#{phone_number_id}`, the versions of its rules
 `ORG#{org_id}` / `RULES#{version}`. A credential is found under a keyed hash of its whole
 secret, `CREDENTIAL#{hash}` / `CREDENTIAL`: no secret is stored, no secret is compared. A copy under
 `ORG#{org_id}` / `CREDENTIAL#{key_id}` is found by its visible id.
@@ -25,6 +26,7 @@ from consents.domain.organization import (
     Organization,
 )
 from consents.domain.rules import DEFAULT_RULES, OptOutScope, Rules
+from consents.domain.sender_profile import SenderProfile
 
 CACHE_SECONDS = 30
 """How long a read is trusted: the longest that a revoked credential still works."""
@@ -91,6 +93,16 @@ class Directory:
         known |= read
         return {key[1]: number for key, number in known.items() if number is not None}
 
+    def profile(self, organization: Organization, phone_number_id: str) -> SenderProfile:
+        """Return the profile of a sender as it is now; its names default to the organization's."""
+        item = self._table.get(profile_key(organization.org_id, phone_number_id))
+        return profile_of(item or {}, organization.name)
+
+    def owner(self, phone_number: str) -> str | None:
+        """Return the organization that has a number, or None."""
+        item = self._table.get(number_key(phone_number))
+        return item["org_id"] if item else None
+
     def rules(self, org_id: str, version: int) -> Rules:
         """Return a version of an organization's rules; the default is version 0.
 
@@ -138,6 +150,16 @@ def sender_key(org_id: str, phone_number_id: str) -> Values:
     return {"pk": f"ORG#{org_id}", "sk": f"SENDER#{phone_number_id}"}
 
 
+def number_key(phone_number: str) -> Values:
+    """Return the key of the owner of a number."""
+    return {"pk": f"NUMBER#{phone_number}", "sk": "NUMBER"}
+
+
+def profile_key(org_id: str, phone_number_id: str) -> Values:
+    """Return the key of a sender's profile: apart from the sender, which every request reads."""
+    return {"pk": f"ORG#{org_id}", "sk": f"PROFILE#{phone_number_id}"}
+
+
 def rules_key(org_id: str, version: int) -> Values:
     """Return the key of a version of an organization's rules."""
     return {"pk": f"ORG#{org_id}", "sk": f"RULES#{version:08}"}
@@ -174,6 +196,13 @@ def rules_of(item: Values) -> Rules:
     return Rules(
         item["rules_version"], OptOutScope(item["opt_out_scope"]), item.get("opt_in_expires", {})
     )
+
+
+def profile_of(item: Values, name: str) -> SenderProfile:
+    """Return the profile that an item of the table holds, of an organization of this name."""
+    known = {slot: item[slot] for slot in SenderProfile.__slots__ if slot in item}
+    known["countries"] = tuple(item.get("countries", ()))
+    return SenderProfile(**{"brand": name, "legal_name": name} | known)
 
 
 def credential_of(item: Values) -> Credential:

@@ -17,8 +17,10 @@ from consents.accounts.directory import (
     credential_key,
     credential_of,
     listing_key,
+    number_key,
     organization_key,
     organization_of,
+    profile_key,
     rules_key,
     rules_of,
     sender_key,
@@ -144,7 +146,34 @@ class DirectoryWriter:
         self._write(
             self._has_organization(org_id),
             (update, f"phone number id {sender.phone_number_id} has another number already"),
+            self._owned(org_id, sender.phone_number),
         )
+
+    def _owned(self, org_id: str, phone_number: str) -> Step:
+        """Set that an organization has a number: what contacts text to it is about this one."""
+        update = self._table.update_if(
+            number_key(phone_number),
+            "SET org_id = :org_id",
+            "attribute_not_exists(pk) OR org_id = :org_id",
+            org_id=org_id,
+        )
+        return update, f"number {phone_number} belongs to another organization"
+
+    def change_profile(
+        self, org_id: str, phone_number_id: str, changes: Mapping[str, str | list[str]]
+    ) -> None:
+        """Change attributes of a sender's profile by name; an empty value clears one."""
+        kept = {name: value for name, value in changes.items() if value}
+        cleared = ", ".join(f"#{name}" for name in changes.keys() - kept.keys())
+        set_ = ", ".join(f"#{name} = :{name}" for name in kept)
+        update = self._table.update_if(
+            profile_key(org_id, phone_number_id),
+            (f"SET {set_} " if set_ else "") + (f"REMOVE {cleared}" if cleared else ""),
+            **kept,
+        )
+        sender = self._table.check(sender_key(org_id, phone_number_id), _EXISTS)
+        unknown = f"unknown sender {phone_number_id} of organization {org_id}"
+        self._write((sender, unknown), (update, unknown))
 
     def add_credential(self, credential: Credential, secret_hash: str) -> None:
         """Add a credential by its secret's hash; an existing one is never overwritten."""

@@ -285,9 +285,7 @@ class Table:
         """
         put = {
             "Item": item,
-            "ConditionExpression": condition,
-            "ExpressionAttributeNames": _names(condition),
-            "ExpressionAttributeValues": _placeholders(values),
+            **_update("", condition, values),
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
         try:

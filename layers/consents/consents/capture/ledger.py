@@ -18,6 +18,8 @@ from consents.capture.ledger_items import (
     Key,
     contact_key,
     hash_in_key,
+    page_item,
+    page_key,
     record_item,
     record_key,
     stored_record,
@@ -120,6 +122,25 @@ class Ledger:
         keys = [_plain(text_key(org_id, one)) for one in sorted({*text_hashes})]
         found = self._table.batch_get(keys)
         return {hash_in_key((item["pk"], item["sk"])): item["text"] for item in found}
+
+    def keep_page(
+        self, org_id: str, page_hash: str, page: str, time_left: Callable[[], float]
+    ) -> bool:
+        """Store a page that people agree on, once, and return whether the ledger holds it."""
+        key = page_key(org_id, page_hash)
+        if key not in self._known_texts:
+            codes = self._insert({key: page_item(key, page)}, time_left)
+            if codes.get(key) not in _STORED:
+                return False
+            self._known_texts[key] = None
+        return True
+
+    def page(self, org_id: str, page_hash: str) -> str:
+        """Return a page that a record of the organization names by its hash."""
+        item = self._table.get(_plain(page_key(org_id, page_hash)))
+        if item is None:
+            raise LookupError("the ledger has no such page")
+        return str(item["page"])
 
     def _query(self, org_id: str, contact: str, prefix: str) -> Iterator[Values]:
         pk = contact_key(org_id, contact)

@@ -42,6 +42,11 @@ def text_key(org_id: str, text_hash: str) -> Key:
     return f"{org_id}#text#{text_hash}", "text"
 
 
+def page_key(org_id: str, page_hash: str) -> Key:
+    """Return the key of a page that people agreed on, in a separate partition."""
+    return f"{org_id}#page#{page_hash}", "page"
+
+
 def hash_in_key(key: Key) -> str:
     """Return the hash in the key of an agreement text."""
     return key[0].rpartition("#")[2]
@@ -84,6 +89,11 @@ def _effective_at(record: ConsentRecord, receipt: Receipt) -> str:
 def text_item(key: Key, text: str) -> Item:
     """Return the item of an agreement text."""
     return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, "text": {"S": text}}
+
+
+def page_item(key: Key, page: str) -> Item:
+    """Return the item of a page."""
+    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, "page": {"S": page}}
 
 
 def stored_record(item: Mapping[str, Any]) -> StoredRecord:

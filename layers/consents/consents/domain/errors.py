@@ -15,6 +15,7 @@ RequestError
 ├── KeyReused             the idempotency key was used with another body
 ├── InProgress            the first request with the idempotency key is still running
 ├── RateLimited           the bucket holds less than the request costs
+├── OptedOut              the contact has opted out, and only the contact can undo it
 ├── TooManyUploads        too many announced uploads are open
 ├── Unavailable           storage did not answer; repeat the same request
 └── Internal              a bug; details are logged, not returned
@@ -128,6 +129,10 @@ class TooManyUploads(RequestError):
         super().__init__()
         self.limit = limit
         self.retry_after = retry_after
+
+
+class OptedOut(RequestError):
+    """The contact has opted out; only the contact can sign up again."""
 
 
 class Unavailable(RequestError):

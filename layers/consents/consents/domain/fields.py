@@ -23,6 +23,10 @@ CLOCK_SKEW = timedelta(minutes=5)
 IN_THE_FUTURE = "in_the_future"
 """The error type of a date that is further ahead than `CLOCK_SKEW`."""
 
+NOT_ONE_LINE = "not_one_line"
+"""The error type of a text that has line ends."""
+
+_ONE_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
 _E164 = r"\+[1-9][0-9]{1,14}"
 _SENDER_ID = r"(?:MG[0-9a-fA-F]{32}|\+[1-9][0-9]{1,14}|[0-9]{3,8})"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -163,6 +167,13 @@ def ip_text(text: str) -> str:
         inet_pton(AF_INET6 if ":" in text else AF_INET, text)
     except OSError:
         raise ValueError("not an IP address") from None
+    return text
+
+
+def one_line(text: str) -> str:
+    """Return a text without line ends and other control characters."""
+    if not _ONE_LINE.fullmatch(text):
+        raise PydanticCustomError(NOT_ONE_LINE, "not one line")
     return text
 
 

@@ -35,13 +35,26 @@ class Wire(StrEnum):
 REVOCATION: Final = "revocation"
 """The origin of a record that revokes: of neither format, and of no file."""
 
-type Origin = Wire | Literal["revocation"]
+HOSTED: Final = "hosted"
+"""The origin of a record that a visitor of a hosted form made: of neither format, of no file."""
+
+DOUBLE_OPT_IN: Final = "double-opt-in"
+"""The origin of a record that a contact's answer to a challenge made."""
+
+INBOUND: Final = "inbound"
+"""The origin of a record that a contact's text made: STOP, or START after it."""
+
+type Origin = Wire | Literal["revocation", "hosted", "double-opt-in", "inbound"]
 """Where a record comes from."""
 
 
 def origin(text: str) -> Origin:
     """Return the origin that a text names."""
-    return REVOCATION if text == REVOCATION else Wire(text)
+    match text:
+        case "revocation" | "hosted" | "double-opt-in" | "inbound":
+            return text
+        case _:
+            return Wire(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ WINDOW_SECONDS = 60
 CAPACITY = WINDOW_SECONDS * TICKS_PER_SECOND
 """How far ahead of now the instant of an empty bucket lies."""
 
-MAX_LEAD = 2 * CAPACITY
+MAX_LEADS = 2
+MAX_LEAD = MAX_LEADS * CAPACITY
 """No bucket is further from full, however clocks differ by up to a window; one that is was written
 under a clock that has been set back since."""
 
@@ -33,26 +34,39 @@ class Level:
     reset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much may be spent within so many seconds."""
+
+    amount: int
+    seconds: int = WINDOW_SECONDS
+
+    @property
+    def capacity(self) -> int:
+        """How far ahead of now the instant of an empty bucket lies, in ticks."""
+        return self.seconds * TICKS_PER_SECOND
+
+
 def ticks(at: datetime) -> int:
     """Return an instant in ticks since 1970."""
     return (at - _EPOCH) // _MICROSECOND * (TICKS_PER_SECOND // 10**6)
 
 
-def cost(records: int, per_minute: int) -> int:
-    """Return how many ticks so many records take to refill."""
-    return records * (CAPACITY // per_minute)
+def cost(records: int, per_window: int, capacity: int = CAPACITY) -> int:
+    """Return how many ticks so many records take to refill; by default of so many a minute."""
+    return records * (capacity // per_window)
 
 
-def level(full_at: int, now: int, per_minute: int) -> Level:
+def level(full_at: int, now: int, per_window: int, capacity: int = CAPACITY) -> Level:
     """Return the level at `now` of a bucket that is full at `full_at`."""
     lead = max(full_at - now, 0)
-    left = max(CAPACITY - lead, 0) // cost(1, per_minute)
-    return Level(per_minute, min(left, per_minute), _seconds(lead))
+    left = max(capacity - lead, 0) // cost(1, per_window, capacity)
+    return Level(per_window, min(left, per_window), _seconds(lead))
 
 
-def retry_after(full_at: int, now: int, cost: int) -> int:
+def retry_after(full_at: int, now: int, cost: int, capacity: int = CAPACITY) -> int:
     """Return whole seconds, never too few, until a bucket holds a cost, if nobody else spends."""
-    return max(1, _seconds(full_at + cost - CAPACITY - now))
+    return max(1, _seconds(full_at + cost - capacity - now))
 
 
 def _seconds(span: int) -> int:

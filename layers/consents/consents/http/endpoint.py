@@ -39,14 +39,18 @@ type GatewayResponse = dict[str, Any]
 type Handler = Callable[[Event, Context], GatewayResponse]
 
 
-class Api(Protocol):
+class ErrorFormat(Protocol):
+    """What differs between routes without a caller: the error format."""
+
+    def render_error(self, error: RequestError, request_id: str) -> Response:
+        """Return the response to a request that is rejected as a whole."""
+
+
+class Api(ErrorFormat, Protocol):
     """What differs between the two APIs: credentials, and the error format."""
 
     def secret(self, authorization: str) -> str:
         """Return the whole secret of an Authorization header, or an empty text."""
-
-    def render_error(self, error: RequestError, request_id: str) -> Response:
-        """Return the response to a request that is rejected as a whole."""
 
 
 def endpoint(
@@ -104,7 +108,7 @@ def endpoint(
 def respond(
     event: Event,
     context: Context,
-    api: Api,
+    api: ErrorFormat,
     run: Callable[[Receipt], Response],
     *,
     headers: Mapping[str, str],
@@ -146,7 +150,7 @@ def _caller(event: Event, api: Api, directory: Directory, receipt: Receipt) -> C
 
 
 def _guarded(
-    api: Api, run: Callable[[], Response], receipt: Receipt, request: Request | None = None
+    api: ErrorFormat, run: Callable[[], Response], receipt: Receipt, request: Request | None = None
 ) -> Response:
     """Return the response of `run`, or the response to whatever it raises."""
     try:
@@ -170,7 +174,7 @@ def _failure(error: Exception) -> RequestError:
 
 
 def _error_response(
-    api: Api, error: RequestError, receipt: Receipt, request: Request | None
+    api: ErrorFormat, error: RequestError, receipt: Receipt, request: Request | None
 ) -> Response:
     response = api.render_error(error, receipt.request_id)
     retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}

@@ -48,6 +48,11 @@ ERRORS: Mapping[type[errors.RequestError], tuple[int, str, str]] = {
         "RATE_LIMITED",
         "{limit} announced uploads are open: upload their files, or wait until a link expires",
     ),
+    errors.OptedOut: (
+        409,
+        "OPTED_OUT",
+        "the contact has opted out; only the contact can sign up again",
+    ),
     errors.Unavailable: (503, "UNAVAILABLE", "temporarily unavailable: repeat the same request"),
     errors.Internal: (500, "INTERNAL", "internal error"),
 }

@@ -12,7 +12,7 @@ from consents.domain import token_bucket
 from consents.domain.errors import RateLimited
 from consents.domain.organization import Bucket
 from consents.domain.record import Receipt
-from consents.domain.token_bucket import CAPACITY, MAX_LEAD, Level
+from consents.domain.token_bucket import MAX_LEADS, Allowance, Level
 
 _BUSY = "full_at > :now"
 _HOLDS_THE_COST = "full_at <= :latest"
@@ -38,6 +38,9 @@ class _Spending:
     request: str
     now: int
     cost: int
+    capacity: int
+    expiration: int | None
+    """Of the item, in seconds since 1970; None: it stays."""
 
 
 class RateLimits:
@@ -54,20 +57,40 @@ class RateLimits:
         Raises:
             RateLimited: the bucket holds less; nothing was taken.
         """
-        now = token_bucket.ticks(receipt.received_at)
-        cost = token_bucket.cost(amount, per_minute)
-        spending = _Spending(name, receipt.request_id, now, cost)
+        return self._spend(name, amount, Allowance(per_minute), receipt)
+
+    def take(self, name: str, allowance: Allowance, receipt: Receipt) -> None:
+        """Take one out of a bucket of visitors, whose item expires once it is full again.
+
+        Raises:
+            RateLimited: the bucket is empty; nothing was taken.
+        """
+        expiration = int(receipt.received_at.timestamp()) + 2 * allowance.seconds
+        self._spend(name, 1, allowance, receipt, expiration)
+
+    def _spend(
+        self,
+        name: str,
+        amount: int,
+        allowance: Allowance,
+        receipt: Receipt,
+        expiration: int | None = None,
+    ) -> Level:
+        now, capacity = token_bucket.ticks(receipt.received_at), allowance.capacity
+        cost = token_bucket.cost(amount, allowance.amount, capacity)
+        spending = _Spending(name, receipt.request_id, now, cost, capacity, expiration)
         while True:  # again only where another request came between two looks at the bucket
             spent, bucket = self._spend_while_busy(spending)
             if not spent and bucket.full_at <= now:
                 spent, bucket = self._spend_while_idle(spending)
             if spent or bucket.spent_by == spending.request:
-                return token_bucket.level(bucket.full_at, now, per_minute)
-            if bucket.full_at > now + MAX_LEAD:
+                return token_bucket.level(bucket.full_at, now, allowance.amount, capacity)
+            if bucket.full_at > now + MAX_LEADS * capacity:
                 self._empty(spending, bucket)
-            elif bucket.full_at + cost > now + CAPACITY:
-                wait = token_bucket.retry_after(bucket.full_at, now, cost)
-                raise RateLimited(wait, token_bucket.level(bucket.full_at, now, per_minute))
+            elif bucket.full_at + cost > now + capacity:
+                wait = token_bucket.retry_after(bucket.full_at, now, cost, capacity)
+                level = token_bucket.level(bucket.full_at, now, allowance.amount, capacity)
+                raise RateLimited(wait, level)
 
     def level(self, name: str, per_minute: int, now: datetime) -> Level:
         """Return the level of a bucket, without spending."""
@@ -83,7 +106,7 @@ class RateLimits:
             request=spending.request,
             cost=spending.cost,
             now=spending.now,
-            latest=spending.now + CAPACITY - spending.cost,
+            latest=spending.now + spending.capacity - spending.cost,
         )
 
     def _spend_while_idle(self, spending: _Spending) -> tuple[bool, _Bucket]:
@@ -105,13 +128,16 @@ class RateLimits:
             _AS_SEEN,
             nobody="-",
             seen=seen.full_at,
-            full_at=spending.now + CAPACITY,
+            full_at=spending.now + spending.capacity,
         )
 
     def _update(
         self, spending: _Spending, expression: str, condition: str, **values: str | int
     ) -> tuple[bool, _Bucket]:
         """Return whether the condition held, and the bucket: as it is now, or as it failed it."""
+        if spending.expiration is not None:
+            expression = expression.replace("SET ", "SET expiration = :expiration, ")
+            values["expiration"] = spending.expiration
         held, item = self._table.update(_key(spending.name), expression, condition, **values)
         return held, _bucket(item)
 

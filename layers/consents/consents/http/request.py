@@ -26,6 +26,7 @@ from consents.domain.record import Receipt
 from consents.domain.token_bucket import Level
 from consents.http import gzip_body
 from consents.http.idempotency import Claim, Idempotency
+from consents.http.public_url import public_url
 from consents.http.rate_limits import RateLimits, bucket_name
 
 RESPONSE_SECONDS = 0.5
@@ -119,6 +120,10 @@ class Request:
     def bucket_name(self) -> str:
         """The name of the bucket that the request spends from."""
         return bucket_name(self.organization.org_id, self.bucket)
+
+    def public_url(self, configured: str) -> str:
+        """Return the URL of the API for links, without a slash at the end."""
+        return public_url(configured, self._event)
 
     def time_left(self) -> float:
         """Return the seconds left for the work; what follows it has its own."""

@@ -1,0 +1,23 @@
+"""Send the texts of challenges, each at most once."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from consents.aws.sqs import process_batch
+from consents.http.request import Context
+from consents.opt_in import wiring
+from consents.opt_in.queues import parse_outbound
+from consents.opt_in.sending import send
+
+challenges = wiring.challenges()
+provider = wiring.provider
+
+
+def handler(event: dict[str, Any], context: Context) -> Any:
+    """Send each text; one that was surely not sent returns to the queue."""
+
+    def send_one(body: bytes) -> None:
+        challenge_id, message_id = parse_outbound(body)
+        send(challenge_id, message_id, challenges, provider(), datetime.now(UTC))
+
+    return process_batch(event, context, send_one)

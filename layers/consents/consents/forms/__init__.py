@@ -1,0 +1,1 @@
+"""Hosted forms: links to pages on which people agree to messages, and what they submit there."""

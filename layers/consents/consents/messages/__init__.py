@@ -1,0 +1,1 @@
+"""Text messages: the port that sends them, and the adapters of providers."""

@@ -1,0 +1,44 @@
+"""The texts that contacts get; a sentence whose facts are not known is left out."""
+
+from consents.domain.sender_profile import SenderProfile
+
+_RATES = "Msg & data rates may apply."
+_WORDS = {
+    "en": {
+        "confirm": "{brand}: Reply YES to get {program}.",
+        "welcome": "{brand}: You're signed up for {program}.",
+        "program": "texts",
+        "rates": _RATES,
+        "stop": "Reply HELP for help, STOP to opt out.",
+    },
+    "es": {
+        "confirm": "{brand}: Responda YES para recibir {program}.",
+        "welcome": "{brand}: Ya est\u00e1 inscrito para recibir {program}.",
+        "program": "mensajes",
+        "rates": "Pueden aplicarse tarifas de mensajes y datos.",
+        "stop": "Responda HELP para ayuda, STOP para cancelar.",
+    },
+}
+
+
+def confirmation_text(profile: SenderProfile, program: str, frequency: str, lang: str) -> str:
+    """Return the default question."""
+    return _text("confirm", profile, program or profile.program, frequency, lang)
+
+
+def welcome_text(profile: SenderProfile, program: str, frequency: str, lang: str) -> str:
+    """Return what a contact gets after a YES."""
+    return _text("welcome", profile, program or profile.program, frequency, lang)
+
+
+def _text(key: str, profile: SenderProfile, program: str, frequency: str, lang: str) -> str:
+    said = _WORDS[lang]
+    named = (program or said["program"]).rstrip(".")
+    often = (frequency or profile.frequency).rstrip(".")
+    sentences = [
+        said[key].format(brand=profile.brand, program=named),
+        f"{often}." if often else "",
+        said["rates"],
+        said["stop"],
+    ]
+    return " ".join(filter(None, sentences))

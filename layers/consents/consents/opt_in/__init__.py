@@ -1,0 +1,1 @@
+"""Double opt-in: challenges by text message, and what contacts text back."""

@@ -1,0 +1,196 @@
+"""The JSON API of double opt-in: parse what a caller asks for, render what it gets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
+
+from consents.domain import fields
+from consents.domain.errors import Invalid, NotFound
+from consents.http import json_text
+from consents.http.response import Response
+from consents.opt_in import sms
+from consents.opt_in.challenge import Challenge, Message
+
+MAX_BYTES = 1024 * 1024
+
+MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 300, 604_800, 86_400
+
+CANNOT_SEND = "this sender cannot send messages"
+_HOW = "must say how to confirm (YES) and how to stop (STOP)"
+_ONLY_REPLIES = "must be reply: links are not sent yet"
+
+MESSAGES: Mapping[str, str] = {
+    "phone_number_id": "must be a UUID",
+    "contact_number": "must be E.164",
+    "agreement_text": "must be 1..10000 chars",
+    "confirmation_text": f"must be 1..{sms.MAX_GSM_LENGTH} chars",
+    "channel": "must be one of reply, link, both",
+    "expires_in": f"must be {MIN_SECONDS}..{MAX_SECONDS} seconds",
+    "resend": "must be true or false",
+    "locale": "must be one of en, es",
+    "program": "must be 1..160 chars",
+    "frequency": "must be 1..120 chars",
+    "reference": "must be 1..128 chars",
+}
+_MESSAGES_BY_ERROR: Mapping[str, str] = {
+    "missing": "is required",
+    fields.NOT_ONE_LINE: "must be one line",
+}
+
+
+class _Question(TypedDict):
+    phone_number_id: fields.Uuid
+    contact_number: fields.ContactNumber
+    agreement_text: fields.AgreementText
+    confirmation_text: NotRequired[
+        Annotated[str, Strict(), Field(min_length=1, max_length=sms.MAX_GSM_LENGTH)]
+    ]
+    channel: NotRequired[Literal["reply", "link", "both"]]
+    expires_in: NotRequired[Annotated[int, Strict(), Field(ge=MIN_SECONDS, le=MAX_SECONDS)]]
+    resend: NotRequired[Annotated[bool, Strict()]]
+    locale: NotRequired[Literal["en", "es"]]
+    program: NotRequired[
+        Annotated[
+            str, Strict(), Field(min_length=1, max_length=160), AfterValidator(fields.one_line)
+        ]
+    ]
+    frequency: NotRequired[
+        Annotated[
+            str, Strict(), Field(min_length=1, max_length=120), AfterValidator(fields.one_line)
+        ]
+    ]
+    reference: NotRequired[Annotated[str, Strict(), Field(min_length=1, max_length=128)]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a caller wants a contact to be asked; a text that is not set is empty."""
+
+    phone_number_id: str
+    sender: str
+    contact: str
+    agreement_text: str
+    expires_in: timedelta
+    confirmation_text: str = ""
+    resends: bool = False
+    locale: str = "en"
+    program: str = ""
+    frequency: str = ""
+    reference: str = ""
+    web: Mapping[str, str] = field(default_factory=dict)
+    """The evidence of the form that asks, if one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What came of a question. No challenge: the contact is opted in already."""
+
+    challenge: Challenge | None
+    message_id: str | None
+    is_reused: bool
+    is_sent: bool
+
+
+@cache
+def _rules() -> TypeAdapter[_Question]:
+    return TypeAdapter(_Question)
+
+
+def parse_question(
+    sent: Mapping[str, Any], senders: Mapping[str, str], *, can_send: bool
+) -> Question:
+    """Return a question; `senders` maps `phone_number_id` to E.164 number.
+
+    Raises:
+        NotFound: the only fault is a `phone_number_id` that the organization does not own.
+        Invalid: all other faults.
+    """
+    given = {name: value for name, value in sent.items() if value is not None}
+    faults = _faults(given)
+    sender = senders.get(str(given.get("phone_number_id", "")).lower())
+    if sender is None and not faults:
+        raise NotFound
+    if sender is None or faults:
+        unknown = {"phone_number_id": "not found"} if sender is None else {}
+        raise Invalid(unknown | faults)
+    if not can_send:
+        raise Invalid({"phone_number_id": CANNOT_SEND})
+    texts = ("confirmation_text", "locale", "program", "frequency", "reference")
+    return Question(
+        phone_number_id=given["phone_number_id"].lower(),
+        sender=sender,
+        contact=given["contact_number"],
+        agreement_text=given["agreement_text"],
+        expires_in=timedelta(seconds=given.get("expires_in", DEFAULT_SECONDS)),
+        resends=given.get("resend", False),
+        **{name: given[name] for name in texts if name in given},
+    )
+
+
+def _faults(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the message of each field that breaks its rule."""
+    faults: dict[str, str] = {}
+    try:
+        _rules().validate_python(given)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            name = str(fault["loc"][0])
+            faults[name] = _MESSAGES_BY_ERROR.get(fault["type"]) or MESSAGES[name]
+    text = given.get("confirmation_text")
+    if "confirmation_text" not in faults and text is not None:
+        faults |= _text_faults(text)
+    if "channel" not in faults and given.get("channel", "reply") != "reply":
+        faults["channel"] = _ONLY_REPLIES
+    return faults
+
+
+def _text_faults(text: str) -> dict[str, str]:
+    if sms.parts(text) > sms.MAX_PARTS:
+        return {"confirmation_text": f"must be 1..{sms.MAX_PARTS} SMS parts"}
+    return {} if "YES" in text and "STOP" in text else {"confirmation_text": _HOW}
+
+
+def parse_id(sent: str) -> str:
+    """Return the id of a challenge, or raise `NotFound` if it is not in the form of one."""
+    if not fields.is_uuid(sent):
+        raise NotFound
+    return sent.lower()
+
+
+def render_opened(opened: Opened) -> Response:
+    """Return what came of a question: 202 where a text is on its way."""
+    challenge = opened.challenge
+    rendered = {
+        "consent_pending_id": challenge.challenge_id if challenge else None,
+        "confirmation_message_id": opened.message_id,
+        "expires_at": _seconds(challenge.expires_at) if challenge else None,
+        "reused": opened.is_reused,
+        "already_opted_in": challenge is None,
+    }
+    return Response(202 if opened.is_sent else 200, json_text.indented(rendered))
+
+
+def render_challenge(challenge: Challenge, messages: Sequence[Message], now: datetime) -> Response:
+    """Return the state of a challenge."""
+    rendered = {
+        "consent_pending_id": challenge.challenge_id,
+        "state": challenge.state(now),
+        "contact_number": challenge.contact,
+        "phone_number_id": challenge.phone_number_id,
+        "created_at": _seconds(challenge.created_at),
+        "expires_at": _seconds(challenge.expires_at),
+        "decided_at": _seconds(challenge.decided_at) if challenge.decided_at else None,
+        "messages": [
+            {"id": each.message_id, "state": each.state, "at": _seconds(each.at)}
+            for each in messages
+        ],
+    }
+    return Response(200, json_text.indented(rendered))
+
+
+def _seconds(at: datetime) -> str:
+    return at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

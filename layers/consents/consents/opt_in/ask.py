@@ -1,0 +1,167 @@
+"""Ask a contact by text message: one open challenge for a sender and a contact, one text."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import uuid4
+
+from consents.domain.errors import Invalid, OptedOut, RateLimited, Unavailable
+from consents.domain.record import Receipt, Status, StoredRecord
+from consents.domain.sender_profile import SenderProfile
+from consents.messages import numbers
+from consents.messages.texts import confirmation_text, welcome_text
+from consents.opt_in.api import DEFAULT_SECONDS, Opened, Question
+from consents.opt_in.challenge import Challenge, Kind, Message, MessageState
+
+_TRIES = 5
+
+
+class Challenges(Protocol):
+    """Challenges and their texts."""
+
+    def latest(self, org_id: str, sender: str, contact: str) -> Challenge | None:
+        """Return the latest challenge of a contact, whatever its state, or None."""
+
+    def messages(self, challenge_id: str) -> list[Message]:
+        """Return the texts of a challenge, oldest first."""
+
+    def open(
+        self, challenge: Challenge, message: Message, latest: Challenge | None, now: datetime
+    ) -> bool:
+        """Store a challenge with its first text, and return whether no other is open."""
+
+    def add_message(self, message: Message, expires_at: datetime) -> None:
+        """Store one more text of a challenge."""
+
+
+class Limits(Protocol):
+    """How many texts an organization may send."""
+
+    def take(self, org_id: str, contact: str, receipt: Receipt) -> None:
+        """Count one text, or raise `RateLimited`."""
+
+
+class Asker:
+    """Opens challenges."""
+
+    def __init__(
+        self,
+        challenges: Challenges,
+        current: Callable[[str, str, str], StoredRecord | None],
+        limits: Limits,
+        enqueue: Callable[[str, Message], None],
+    ) -> None:
+        """`current` returns the record that counts; `enqueue` lets a text be sent."""
+        self._challenges = challenges
+        self._current = current
+        self._limits = limits
+        self._enqueue = enqueue
+
+    def ask(
+        self, question: Question, org_id: str, profile: SenderProfile, receipt: Receipt
+    ) -> Opened:
+        """Ask a contact, or return what stands in the way.
+
+        Raises:
+            Invalid: the contact is not to be texted.
+            OptedOut: the contact has opted out; only the contact can sign up again.
+            RateLimited: too many texts; nothing was sent.
+        """
+        found = numbers.fault(question.contact, question.sender, profile.countries)
+        if found:
+            raise Invalid({"contact_number": found})
+        record = self._current(org_id, question.sender, question.contact)
+        if record is not None:
+            if record.status is Status.OPT_OUT:
+                raise OptedOut
+            return Opened(None, None, is_reused=False, is_sent=False)
+        for _ in range(_TRIES):  # again only where another request opened one in between
+            now = receipt.received_at
+            latest = self._challenges.latest(org_id, question.sender, question.contact)
+            if latest is not None and latest.takes_answer(now):
+                return self._reuse(latest, question, receipt)
+            try:
+                self._limits.take(org_id, question.contact, receipt)
+            except RateLimited:  # perhaps by a request at the same time, which opened one since
+                latest = self._challenges.latest(org_id, question.sender, question.contact)
+                if latest is None or not latest.takes_answer(now):
+                    raise
+                return self._reuse(latest, question, receipt)
+            challenge = new_challenge(question, org_id, profile, now)
+            message = new_message(challenge, Kind.CONFIRMATION, now)
+            if self._challenges.open(challenge, message, latest, now):
+                self._enqueue(org_id, message)
+                return Opened(challenge, message.message_id, is_reused=False, is_sent=True)
+        raise Unavailable
+
+    def ask_visitor(
+        self,
+        org_id: str,
+        profile: SenderProfile,
+        receipt: Receipt,
+        *,
+        web: Mapping[str, str],
+        **fields: str,
+    ) -> None:
+        """Ask a visitor of a form, or not: nobody learns from the page who is signed up.
+
+        `fields` are those of a question, `web` is the evidence of the form.
+        """
+        expires_in = timedelta(seconds=DEFAULT_SECONDS)
+        question = Question(**fields, expires_in=expires_in, resends=False, web=web)
+        with suppress(OptedOut, RateLimited, Invalid):
+            self.ask(question, org_id, profile, receipt)
+
+    def _reuse(self, challenge: Challenge, question: Question, receipt: Receipt) -> Opened:
+        sent = [
+            each
+            for each in self._challenges.messages(challenge.challenge_id)
+            if each.kind is Kind.CONFIRMATION
+        ]
+        if question.resends:
+            self._limits.take(challenge.org_id, challenge.contact, receipt)
+            message = new_message(challenge, Kind.CONFIRMATION, receipt.received_at)
+            self._challenges.add_message(message, challenge.expires_at)
+            self._enqueue(challenge.org_id, message)
+            return Opened(challenge, message.message_id, is_reused=True, is_sent=True)
+        for message in sent:
+            if message.state is MessageState.QUEUED:  # it may have been stored and not enqueued
+                self._enqueue(challenge.org_id, message)
+        last = sent[-1].message_id if sent else None
+        return Opened(challenge, last, is_reused=True, is_sent=False)
+
+
+def new_challenge(
+    question: Question, org_id: str, profile: SenderProfile, now: datetime
+) -> Challenge:
+    """Return a challenge with its texts; its times are whole seconds."""
+    created_at = now.replace(microsecond=0)
+    said = (question.program, question.frequency, question.locale)
+    return Challenge(
+        challenge_id=str(uuid4()),
+        org_id=org_id,
+        phone_number_id=question.phone_number_id,
+        sender=question.sender,
+        contact=question.contact,
+        agreement_text=question.agreement_text,
+        confirmation_text=question.confirmation_text or confirmation_text(profile, *said),
+        welcome_text=welcome_text(profile, *said),
+        created_at=created_at,
+        expires_at=created_at + question.expires_in,
+        reference=question.reference,
+        web=question.web,
+    )
+
+
+def new_message(challenge: Challenge, kind: Kind, now: datetime, message_id: str = "") -> Message:
+    """Return a text of a challenge that waits to be sent."""
+    is_welcome = kind is Kind.WELCOME
+    return Message(
+        message_id=message_id or str(uuid4()),
+        challenge_id=challenge.challenge_id,
+        kind=kind,
+        body=challenge.welcome_text if is_welcome else challenge.confirmation_text,
+        state=MessageState.QUEUED,
+        at=now,
+    )

@@ -1,0 +1,82 @@
+"""A challenge: a contact is asked by text message, and answers in time or not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """The state of a question."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    UNDELIVERABLE = "undeliverable"
+
+
+class MessageState(StrEnum):
+    """Where a text message is."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class Kind(StrEnum):
+    """What a text message is for."""
+
+    CONFIRMATION = "confirmation"
+    WELCOME = "welcome"
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A question to a contact. `decided` is what was answered; expiry is a comparison.
+
+    `confirmation_text` and `welcome_text` are the texts as sent. `web` is the evidence of the form
+    that asked for it, if one did.
+    """
+
+    challenge_id: str
+    org_id: str
+    phone_number_id: str
+    sender: str
+    contact: str
+    agreement_text: str
+    confirmation_text: str
+    welcome_text: str
+    created_at: datetime
+    expires_at: datetime
+    reference: str = ""
+    decided: str = ""
+    decided_at: datetime | None = None
+    web: Mapping[str, str] = field(default_factory=dict)
+
+    def state(self, now: datetime) -> State:
+        """Return the state at an instant."""
+        if self.decided:
+            return State(self.decided)
+        return State.PENDING if now < self.expires_at else State.EXPIRED
+
+    def takes_answer(self, answered_at: datetime) -> bool:
+        """Return whether an answer that was sent at an instant counts, whenever it is handled."""
+        return not self.decided and answered_at < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A text message of a challenge, and its state since `at`."""
+
+    message_id: str
+    challenge_id: str
+    kind: Kind
+    body: str
+    state: MessageState
+    at: datetime
+    attempts: int = 0
+    provider: str = ""
+    provider_message_id: str = ""

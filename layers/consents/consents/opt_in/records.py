@@ -1,0 +1,96 @@
+"""The records of double opt-in: a confirmation, and what contacts text at any time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from consents.domain.record import (
+    DOUBLE_OPT_IN,
+    INBOUND,
+    ConsentRecord,
+    Status,
+    StoredRecord,
+    text_hash,
+    timestamp,
+)
+from consents.opt_in.challenge import Challenge, Message
+
+KEYWORD_METHOD = "sms_keyword"
+_CONFIRMED_METHOD = "double_opt_in"
+
+_MAX_REPLY_LENGTH = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A text that a contact sent. `at` is when the provider got it."""
+
+    provider: str
+    message_id: str
+    sender: str
+    contact: str
+    text: str
+    at: datetime
+    opt_out_type: str = ""
+
+    @property
+    def quoted(self) -> str:
+        """The part of the text that evidence has."""
+        return self.text[:_MAX_REPLY_LENGTH]
+
+
+def confirmation(challenge: Challenge, message: Message, reply: Reply) -> ConsentRecord:
+    """Return the opt-in that a reply to a challenge is."""
+    evidence = {
+        "captured_at": timestamp(reply.at),
+        "agreement_text_hash": text_hash(challenge.agreement_text),
+        "confirmation_text_hash": text_hash(message.body),
+        "consent_method": _CONFIRMED_METHOD,
+        "consent_pending_id": challenge.challenge_id,
+        "sent_at": timestamp(message.at),
+        "provider": message.provider or reply.provider,
+        "provider_message_id": message.provider_message_id or "-",
+        "channel": "reply",
+        "verified": "sms_reply",
+        "reply_text": reply.quoted,
+        "inbound_message_id": reply.message_id,
+        **({"reference": challenge.reference} if challenge.reference else {}),
+        **{f"web_{name}": value for name, value in challenge.web.items()},
+    }
+    return ConsentRecord(
+        DOUBLE_OPT_IN,
+        challenge.sender,
+        challenge.contact,
+        Status.OPT_IN,
+        reply.at,
+        evidence,
+        challenge.phone_number_id,
+        agreement_text=challenge.agreement_text,
+    )
+
+
+def stop(reply: Reply) -> ConsentRecord:
+    """Return the opt-out that a text is."""
+    return _keyword(reply, Status.OPT_OUT, "stop", {})
+
+
+def start(reply: Reply, revived: StoredRecord) -> ConsentRecord:
+    """Return the opt-in that a text is: it revives an agreement of before."""
+    agreed = {"agreement_text_hash": revived.evidence["agreement_text_hash"]}
+    return _keyword(reply, Status.OPT_IN, "start", agreed)
+
+
+def is_stop_by_text(record: StoredRecord) -> bool:
+    """Return whether a record is an opt-out that the contact texted."""
+    return record.wire == INBOUND and record.status is Status.OPT_OUT
+
+
+def _keyword(reply: Reply, status: Status, keyword: str, more: dict[str, str]) -> ConsentRecord:
+    evidence = {
+        "captured_at": timestamp(reply.at),
+        "consent_method": KEYWORD_METHOD,
+        "keyword": keyword,
+        "reply_text": reply.quoted,
+        "provider": reply.provider,
+        "inbound_message_id": reply.message_id,
+    }
+    return ConsentRecord(INBOUND, reply.sender, reply.contact, status, reply.at, evidence | more)

@@ -1,0 +1,79 @@
+"""Send a text at most once: claim it, call the provider once, write its end."""
+
+from datetime import datetime
+from typing import Protocol
+
+from consents.messages.port import Accepted, Messages, NotAccepted, Text
+from consents.opt_in.challenge import Challenge, Kind, Message, MessageState, State
+
+MAX_ATTEMPTS = 5
+
+
+class NotSent(Exception):
+    """A text was surely not sent and waits to be tried again."""
+
+
+class Store(Protocol):
+    """Challenges and the states of their texts."""
+
+    def find(self, challenge_id: str) -> Challenge | None:
+        """Return a challenge, or None."""
+
+    def message(self, challenge_id: str, message_id: str) -> Message | None:
+        """Return a text, or None."""
+
+    def claim(self, message: Message, now: datetime) -> bool:
+        """Set that a queued text is being sent, and return whether this call did it."""
+
+    def give_back(self, message: Message, now: datetime) -> None:
+        """Set that a text was surely not sent, and waits again."""
+
+    def end(self, message: Message, state: MessageState, now: datetime) -> None:
+        """Set the end of a text that is being sent."""
+
+    def sent(self, message: Message, provider: str, provider_id: str, now: datetime) -> None:
+        """Set that the provider took a text."""
+
+    def decide(self, challenge_id: str, decided: State, at: datetime) -> bool:
+        """Set what was answered, once, and return whether it was."""
+
+
+def send(
+    challenge_id: str, message_id: str, store: Store, provider: Messages, now: datetime
+) -> None:
+    """Send a text, unless it was sent, may have been sent, or is no longer wanted.
+
+    Raises:
+        NotSent: it was surely not sent, and has tries left.
+    """
+    challenge, message = store.find(challenge_id), store.message(challenge_id, message_id)
+    if challenge is None or message is None:
+        return
+    if message.state is MessageState.SENDING:
+        # The run before was killed, perhaps after the provider took the text.
+        store.end(message, MessageState.UNKNOWN, now)
+        return
+    if not store.claim(message, now):
+        return
+    if not _is_wanted(challenge, message, now):
+        store.end(message, MessageState.REFUSED, now)
+        return
+    text = Text(message.message_id, challenge.sender, challenge.contact, message.body)
+    match provider.send(text):
+        case Accepted(provider_message_id):
+            store.sent(message, provider.provider, provider_message_id, now)
+        case NotAccepted.UNKNOWN:
+            store.end(message, MessageState.UNKNOWN, now)
+        case NotAccepted.NOT_SENT if message.attempts + 1 < MAX_ATTEMPTS:
+            store.give_back(message, now)
+            raise NotSent
+        case NotAccepted.REFUSED | NotAccepted.NOT_SENT:
+            store.end(message, MessageState.REFUSED, now)
+            if message.kind is Kind.CONFIRMATION:
+                store.decide(challenge_id, State.UNDELIVERABLE, now)
+
+
+def _is_wanted(challenge: Challenge, message: Message, now: datetime) -> bool:
+    if message.kind is Kind.WELCOME:
+        return challenge.decided == State.CONFIRMED
+    return challenge.takes_answer(now)

@@ -1,0 +1,155 @@
+"""Challenges and their texts in the forms table."""
+
+from datetime import datetime
+
+from consents.aws.dynamodb import Table, encode_item
+from consents.domain.record import timestamp
+from consents.opt_in.challenge import Challenge, Message, MessageState, State
+from consents.opt_in.items import (
+    INBOUND_KEPT_FOR,
+    KEPT_FOR,
+    challenge_item,
+    challenge_key,
+    challenge_of,
+    expiring,
+    inbound_key,
+    message_item,
+    message_key,
+    message_of,
+    pending_key,
+)
+
+_NOT_DECIDED = "decided = :nothing"
+_NO_LONGER_OPEN = "(attribute_not_exists(pk) OR expires_at <= :now OR challenge_id = :decided)"
+_IN_STATE = "#state = :before"
+
+
+class Challenges:
+    """Stores challenges, their texts, and what contacts sent."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def find(self, challenge_id: str) -> Challenge | None:
+        """Return a challenge, or None."""
+        item = self._table.get(challenge_key(challenge_id))
+        return challenge_of(item) if item else None
+
+    def latest(self, org_id: str, sender: str, contact: str) -> Challenge | None:
+        """Return the latest challenge of a contact, whatever its state, or None."""
+        item = self._table.get(pending_key(org_id, sender, contact))
+        return self.find(item["challenge_id"]) if item else None
+
+    def messages(self, challenge_id: str) -> list[Message]:
+        """Return the texts of a challenge, oldest first."""
+        key = challenge_key(challenge_id)
+        found = self._table.query(
+            "pk = :pk AND begins_with(sk, :prefix)", pk=key["pk"], prefix="MESSAGE#"
+        )
+        return sorted(map(message_of, found), key=lambda each: each.at)
+
+    def open(
+        self, challenge: Challenge, message: Message, latest: Challenge | None, now: datetime
+    ) -> bool:
+        """Store a challenge with its first text, and return whether no other is open.
+
+        `latest` is the one before, which was decided. Of the challenges that all saw none open, one
+        is stored.
+        """
+        lock = self._table.update_if(
+            pending_key(challenge.org_id, challenge.sender, challenge.contact),
+            "SET challenge_id = :id, expires_at = :expires_at, expiration = :expiration",
+            _NO_LONGER_OPEN,
+            id=challenge.challenge_id,
+            expires_at=timestamp(challenge.expires_at),
+            now=timestamp(now),
+            decided=latest.challenge_id if latest and latest.decided else "-",
+            **expiring(challenge.expires_at, KEPT_FOR),
+        )
+        failed = self._table.transact(
+            lock,
+            self._table.put_new(challenge_item(challenge), unless="pk"),
+            self._table.put_new(message_item(message, challenge.expires_at), unless="pk"),
+        )
+        return failed is None
+
+    def add_message(self, message: Message, expires_at: datetime) -> None:
+        """Store one more text of a challenge; the same one again changes nothing."""
+        item = encode_item(message_item(message, expires_at))
+        self._table.put(item, "attribute_not_exists(pk)")
+
+    def decide(self, challenge_id: str, decided: State, at: datetime) -> bool:
+        """Set what was answered, once, and return whether it was."""
+        held, _ = self._table.update(
+            challenge_key(challenge_id),
+            "SET decided = :decided, decided_at = :at",
+            _NOT_DECIDED,
+            decided=decided,
+            at=timestamp(at),
+            nothing="",
+        )
+        return held
+
+    def confirm_after_stop(self, challenge_id: str, at: datetime) -> None:
+        """Set that a contact who declined confirmed after all."""
+        self._table.update(
+            challenge_key(challenge_id),
+            "SET decided = :decided, decided_at = :at",
+            "decided = :before",
+            decided=State.CONFIRMED,
+            at=timestamp(at),
+            before=State.DECLINED,
+        )
+
+    def message(self, challenge_id: str, message_id: str) -> Message | None:
+        """Return a text, or None."""
+        item = self._table.get(message_key(challenge_id, message_id))
+        return message_of(item) if item else None
+
+    def claim(self, message: Message, now: datetime) -> bool:
+        """Set that a queued text is being sent, and return whether this call did it."""
+        return self._move(message, MessageState.QUEUED, MessageState.SENDING, now)
+
+    def give_back(self, message: Message, now: datetime) -> None:
+        """Set that a text was surely not sent, and waits again."""
+        self._move(message, MessageState.SENDING, MessageState.QUEUED, now)
+
+    def end(self, message: Message, state: MessageState, now: datetime) -> None:
+        """Set the end of a text that is being sent."""
+        self._move(message, MessageState.SENDING, state, now)
+
+    def sent(self, message: Message, provider: str, provider_id: str, now: datetime) -> None:
+        """Set that the provider took a text, also where a repeat took it for unknown."""
+        self._table.update(
+            message_key(message.challenge_id, message.message_id),
+            "SET #state = :sent, #at = :at, provider = :provider, provider_message_id = :id",
+            "#state IN (:sending, :unknown)",
+            sent=MessageState.SENT,
+            sending=MessageState.SENDING,
+            unknown=MessageState.UNKNOWN,
+            at=timestamp(now),
+            provider=provider,
+            id=provider_id,
+        )
+
+    def receive(self, provider: str, message_id: str, at: datetime) -> datetime:
+        """Store when a contact's text was first received, and return it."""
+        item = inbound_key(provider, message_id) | {"received_at": timestamp(at)}
+        held, found = self._table.put(
+            encode_item(item | expiring(at, INBOUND_KEPT_FOR)), "attribute_not_exists(pk)"
+        )
+        return at if held else datetime.fromisoformat(found["received_at"])
+
+    def _move(
+        self, message: Message, before: MessageState, after: MessageState, now: datetime
+    ) -> bool:
+        held, _ = self._table.update(
+            message_key(message.challenge_id, message.message_id),
+            "SET #state = :after, #at = :at ADD attempts :one",
+            _IN_STATE,
+            before=before,
+            after=after,
+            at=timestamp(now),
+            one=int(after is MessageState.SENDING),
+        )
+        return held

@@ -1,0 +1,61 @@
+"""The composition root of double opt-in."""
+
+import os
+from functools import cache
+
+from consents import wiring
+from consents.aws import session
+from consents.aws.sqs import Queue
+from consents.messages.outbox import NAME as OUTBOX
+from consents.messages.outbox import Outbox
+from consents.messages.port import Messages
+from consents.opt_in.ask import Asker
+from consents.opt_in.challenge import Message
+from consents.opt_in.inbound import Inbox
+from consents.opt_in.limits import TextLimits
+from consents.opt_in.queues import Outbound
+from consents.opt_in.table import Challenges
+
+
+@cache
+def challenges() -> Challenges:
+    """Return the challenges."""
+    return Challenges(wiring.table("FORMS_TABLE"))
+
+
+@cache
+def asker() -> Asker:
+    """Return what opens challenges."""
+    limits = TextLimits(wiring.stores().rate_limits)
+    return Asker(challenges(), wiring.ledger().current, limits, enqueue)
+
+
+@cache
+def inbox() -> Inbox:
+    """Return what takes the texts of contacts."""
+    owner = wiring.directory().owner
+    return Inbox(challenges(), wiring.ledger(), owner, enqueue)
+
+
+def enqueue(org_id: str, message: Message) -> None:
+    """Let a text be sent."""
+    outbound().enqueue(org_id, message)  # its client is loaded for the first text
+
+
+@cache
+def outbound() -> Outbound:
+    """Return the queue of texts to send."""
+    return Outbound(Queue(session.boto_client("sqs"), os.environ["OUTBOUND_QUEUE"]))
+
+
+@cache
+def provider() -> Messages:
+    """Return the configured provider.
+
+    Raises:
+        LookupError: there is no provider of this name.
+    """
+    name = os.environ["MESSAGE_PROVIDER"]
+    if name != OUTBOX:
+        raise LookupError("no provider of this name")
+    return Outbox(wiring.table("FORMS_TABLE"))

@@ -1,0 +1,124 @@
+"""Challenges: their state by time, their texts, and the rules of what a caller asks for."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from consents.domain.errors import Invalid, NotFound
+from consents.messages.texts import confirmation_text, welcome_text
+from consents.opt_in.api import parse_question
+from consents.opt_in.challenge import Challenge, State
+from consents.opt_in.sms import MAX_PARTS, is_gsm, parts
+
+from tests.factories import NOT_OWNED, NOW, OWNED, SENDER, challenge, sender_profile, shown
+
+LATER = NOW + timedelta(days=2)
+ASKED: dict[str, Any] = {
+    "phone_number_id": OWNED,
+    "contact_number": "+14155552671",
+    "agreement_text": "I agree.",
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "now", "state"),
+    [
+        (challenge(), NOW, State.PENDING),
+        (challenge(), challenge().expires_at, State.EXPIRED),
+        (challenge(decided="confirmed"), LATER, State.CONFIRMED),
+        (challenge(decided="declined"), NOW, State.DECLINED),
+        (challenge(decided="undeliverable"), LATER, State.UNDELIVERABLE),
+    ],
+)
+def test_a_challenge_has_a_state(asked: Challenge, now: datetime, state: State) -> None:
+    assert asked.state(now) is state
+    assert asked.takes_answer(now) is (state is State.PENDING)
+
+
+def test_the_text_says_who_what_how_often_and_how_to_stop() -> None:
+    profile = sender_profile(program="appointment reminders", frequency="About 4 msgs/mo")
+
+    assert confirmation_text(profile, "", "", "en") == (
+        "Northside Dental: Reply YES to get appointment reminders. About 4 msgs/mo. "
+        "Msg & data rates may apply. Reply HELP for help, STOP to opt out."
+    )
+    assert welcome_text(profile, "tips", "Weekly.", "en") == (
+        "Northside Dental: You're signed up for tips. Weekly. "
+        "Msg & data rates may apply. Reply HELP for help, STOP to opt out."
+    )
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_what_is_not_known_is_left_out(lang: str) -> None:
+    bare = sender_profile(program="", frequency="")
+    text = confirmation_text(bare, "", "", lang)
+
+    assert ".." not in text
+    assert "  " not in text
+    assert {"YES", "STOP"} <= {word.strip(".,") for word in text.split()}
+    assert is_gsm(text)
+
+
+def test_the_longest_default_text_has_three_parts_at_most() -> None:
+    longest = sender_profile(brand="B" * 60, program="p" * 160, frequency="f" * 120)
+    assert parts(confirmation_text(longest, "", "", "en")) <= MAX_PARTS
+
+
+def faults(sent: dict[str, Any]) -> dict[str, str]:
+    try:
+        parse_question(sent, {OWNED: SENDER}, can_send=True)
+    except Invalid as error:
+        return error.details
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("contact_number", None, "is required"),
+        ("contact_number", "+19", "must be E.164"),
+        ("agreement_text", "", "must be 1..10000 chars"),
+        ("confirmation_text", "", "must be 1..459 chars"),
+        ("confirmation_text", "YES STOP" + "x" * 452, "must be 1..459 chars"),
+        ("confirmation_text", "YES STOP \u2019" + "x" * 193, "must be 1..3 SMS parts"),
+        (
+            "confirmation_text",
+            "reply yes, STOP",
+            "must say how to confirm (YES) and how to stop (STOP)",
+        ),
+        ("confirmation_text", "reply YES", "must say how to confirm (YES) and how to stop (STOP)"),
+        ("channel", "fax", "must be one of reply, link, both"),
+        ("channel", "link", "must be reply: links are not sent yet"),
+        ("expires_in", 299, "must be 300..604800 seconds"),
+        ("expires_in", 604_801, "must be 300..604800 seconds"),
+        ("resend", "yes", "must be true or false"),
+        ("locale", "fr", "must be one of en, es"),
+        ("program", "two\nlines", "must be one line"),
+        ("frequency", "x" * 121, "must be 1..120 chars"),
+        ("reference", "", "must be 1..128 chars"),
+    ],
+    ids=shown,
+)
+def test_a_field_that_breaks_its_rule_has_a_message(field: str, value: Any, message: str) -> None:
+    assert faults(ASKED | {field: value}) == {field: message}
+
+
+@pytest.mark.parametrize(
+    "text", ["YES STOP" + "x" * 451, "YES STOP \u2019" + "x" * 191, "Reply YES, or STOP"]
+)
+def test_a_text_within_the_limits_is_accepted(text: str) -> None:
+    question = parse_question(
+        ASKED | {"confirmation_text": text, "expires_in": 300}, {OWNED: SENDER}, can_send=True
+    )
+    assert (question.confirmation_text, question.expires_in) == (text, timedelta(minutes=5))
+
+
+def test_a_sender_without_a_provider_asks_nobody() -> None:
+    with pytest.raises(Invalid) as refused:
+        parse_question(ASKED, {OWNED: SENDER}, can_send=False)
+    assert refused.value.details == {"phone_number_id": "this sender cannot send messages"}
+
+
+def test_an_unknown_sender_alone_is_not_found() -> None:
+    with pytest.raises(NotFound):
+        parse_question(ASKED | {"phone_number_id": NOT_OWNED}, {OWNED: SENDER}, can_send=True)
