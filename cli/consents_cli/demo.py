@@ -36,7 +36,7 @@ _PROFILE = {
 }
 _FORM = {
     "phone_number_id": PHONE_NUMBER_ID,
-    "confirm": "none",
+    "confirm": "sms",
     "headline": "Get appointment reminders by text",
     "agreement_text": (
         "I agree to receive automated appointment reminders by text message from Northside Dental "
@@ -88,7 +88,7 @@ def create_form(stack: Stack, api_url: str, org_id: str) -> str:
     stack.entries.change_profile(org_id, PHONE_NUMBER_ID, _PROFILE)
     organization = stack.entries.entry(org_id).organization
     profile = stack.directory.profile(organization, PHONE_NUMBER_ID)
-    order = parse_order(_FORM, {PHONE_NUMBER_ID: PHONE_NUMBER})
+    order = parse_order(_FORM, {PHONE_NUMBER_ID: PHONE_NUMBER}, can_send=True)
     hashed = FormKeys(stack.directory.hash).secret_hash
     form, token = make_form(order, org_id, profile, hashed, datetime.now(UTC))
     stack.forms.add(form)

@@ -189,26 +189,28 @@ def _print(state: Mapping[str, Any], files: LocalFiles) -> None:
     organization = state["organizations"][0]
     where = {
         "API": state["api_url"],
-        "hosted form": state["form_url"],
         "organization": f"{organization['org_id']} ({organization['name']})",
         "settings": f"{_shown_path(files.state)} (URLs, tables, credentials)",
         "logs": f"{_shown_path(files.engine_log)}, {_shown_path(files.sam_log)}",
     }
     console.print("\nThe local stack is ready.\n")
     console.print(output.details(where))
-    for heading, command in _commands(state["api_url"], organization).items():
+    for heading, command in _commands(state, organization).items():
         console.print(Text(f"\n{heading}:\n", style="bold"))
         typer.echo(command)
 
 
-def _commands(api_url: str, organization: Mapping[str, Any]) -> dict[str, str]:
-    """Return commands to try, by heading."""
+def _commands(state: Mapping[str, Any], organization: Mapping[str, Any]) -> dict[str, str]:
+    """Return commands and links to try, by heading."""
+    api_url, consents = state["api_url"], _program()
     requests = demo.calls(api_url, organization)
     history = f"history --org {organization['org_id']} --contact {demo.CONTACT}"
     return {
         **{f"Send two records to the {api}": request for api, request in requests.items()},
         "Ask whether the contacts may be messaged": demo.question(api_url, organization),
-        "Show the consent history of a contact": f"{_program()} {history}",
+        "Show the consent history of a contact": f"{consents} {history}",
+        "Agree on a hosted form": state["form_url"],
+        "Answer its text message": f"{consents} outbox list\n{consents} outbox reply NUMBER YES",
     }
 
 
