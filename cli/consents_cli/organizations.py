@@ -29,11 +29,13 @@ PLANS = tuple(str(plan) for plan in Plan)
 MAX_RECORDS_PER_MINUTE = 10_000_000
 MAX_CONTACTS_PER_MINUTE = 100_000_000
 MAX_PARTS_PER_DAY = 10_000_000
+MAX_TEXTS = 1_000_000
 _MAX_NAME_LENGTH = 200
 
 _RECORDS_HELP = "Records per minute of both APIs together."
 _CONTACTS_HELP = "Contacts per minute to check and, apart from that, to revoke."
 _PARTS_HELP = "Parts of files, at most 1000 rows each, to import per UTC day."
+_TEXTS_HELP = "Texts that ask contacts for a confirmation; 0 stops all."
 _IN_FORCE = f"Functions apply the change within {CACHE_SECONDS} seconds."
 
 OrgIdArgument = Annotated[
@@ -97,6 +99,12 @@ def change(
         int | None, typer.Option(help=_CONTACTS_HELP, metavar="NUMBER")
     ] = None,
     parts_per_day: Annotated[int | None, typer.Option(help=_PARTS_HELP, metavar="NUMBER")] = None,
+    texts_per_minute: Annotated[
+        int | None, typer.Option(help=_TEXTS_HELP, metavar="NUMBER", min=0, max=MAX_TEXTS)
+    ] = None,
+    texts_per_day: Annotated[
+        int | None, typer.Option(help=_TEXTS_HELP, metavar="NUMBER", min=0, max=MAX_TEXTS)
+    ] = None,
     plan: Annotated[str | None, typer.Option(metavar="PLAN", help=", ".join(PLANS))] = None,
     stack: StackName = None,
     region: Region = None,
@@ -109,6 +117,8 @@ def change(
         "records_per_minute": records_per_minute,
         "contacts_per_minute": contacts_per_minute,
         "parts_per_day": parts_per_day,
+        "texts_per_minute": texts_per_minute,
+        "texts_per_day": texts_per_day,
     }
     changes = {name: value for name, value in sent.items() if value is not None}
     if not changes:
@@ -170,6 +180,8 @@ def described(organization: Organization) -> dict[str, Any]:
         "records_per_minute": organization.records_per_minute,
         "contacts_per_minute": organization.per_minute(Bucket.CONTACTS),
         "parts_per_day": organization.parts_per_day,
+        "texts_per_minute": organization.texts_per_minute,
+        "texts_per_day": organization.texts_per_day,
         "rules_version": organization.rules.version,
         "created_at": organization.created_at,
     }

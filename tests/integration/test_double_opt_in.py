@@ -9,6 +9,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consents.accounts.directory import organization_key
+from consents.aws.dynamodb import encode_item
 from consents.capture.ledger import Ledger
 from consents.domain.record import StoredRecord, text_hash
 
@@ -164,6 +166,44 @@ def test_a_prefix_gets_ten_texts_an_hour(texting: Texting) -> None:
 
     assert Counter(answer.status for answer in answers) == {202: 10, 429: 190}
     assert len(texting.texts(prefix)) == 10
+
+
+def test_texts_that_nobody_confirms_are_counted(
+    texting: Texting, metrics: Metrics, dynamodb: "DynamoDBClient"
+) -> None:
+    set_limit(dynamodb, texting, "texts_per_minute", 1000)
+    contacts = [new_contact() for _ in range(51)]
+    for contact in contacts[:49]:
+        texting.ask(contact)
+    texting.reply(contacts[0], "YES")
+    metrics()
+    for contact in contacts[49:]:
+        assert texting.ask(contact).status == 202
+
+    assert sum("MessagesUnconfirmed" in line for line in metrics()) == 2
+
+
+@pytest.mark.parametrize("limit", ["texts_per_minute", "texts_per_day"])
+def test_an_organization_has_a_limit_of_texts(
+    texting: Texting, dynamodb: "DynamoDBClient", limit: str
+) -> None:
+    set_limit(dynamodb, texting, limit, 3)
+    statuses = [texting.ask(new_contact()).status for _ in range(4)]
+    set_limit(dynamodb, texting, limit, 0)
+    stopped = texting.ask(new_contact())
+
+    assert statuses == [202, 202, 202, 429]
+    assert (stopped.status, stopped.headers["Retry-After"]) == (429, "86400")
+
+
+def set_limit(dynamodb: "DynamoDBClient", texting: Texting, limit: str, value: int) -> None:
+    dynamodb.update_item(
+        TableName="DirectoryTable",
+        Key=encode_item(organization_key(texting.tenant.org_id)),
+        UpdateExpression="SET #limit = :value",
+        ExpressionAttributeNames={"#limit": limit},
+        ExpressionAttributeValues={":value": {"N": str(value)}},
+    )
 
 
 def test_another_organizations_challenge_is_not_found(
@@ -351,6 +391,21 @@ def test_a_reply_killed_at_a_call_is_healed_by_its_repeat(
     assert len(records(contact)) == 1
     assert texting.state(asked)["state"] == "confirmed"
     assert len(texting.texts(contact)) == 2
+
+
+def test_a_repeat_has_the_same_record_after_its_question_was_sent(
+    texting: Texting, contact: str, records: Any, break_call: BreakCall
+) -> None:
+    texting.ask(contact)
+    message = inbound(contact, texting.tenant.phone_number, "YES")
+    break_call("UpdateItem", some_times(1, killed))
+    with suppress(KeyboardInterrupt):
+        run("receive_message", message)
+    assert len(records(contact)) == 1
+    deliver()  # the text that asked gets another state, and a provider's id
+    run("receive_message", message)
+
+    assert len(records(contact)) == 1
 
 
 def test_no_log_line_has_what_a_contact_texts(

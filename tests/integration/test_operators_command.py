@@ -185,6 +185,8 @@ def test_created_organization_is_returned_in_full(ask: Ask) -> None:
         "records_per_minute": 60,
         "contacts_per_minute": 600,
         "parts_per_day": 7,
+        "texts_per_minute": 60,
+        "texts_per_day": 1000,
         "rules_version": 0,
     }
 
@@ -461,6 +463,11 @@ def test_one_of_many_numbers_given_to_an_id_at_once_stands(org_id: str, stack: S
         added = list(threads.map(add, numbers))
     assert added.count(True) == 1
     assert stack.directory.senders(org_id, [name]) == {name: numbers[added.index(True)]}
+
+
+def test_the_texts_of_an_organization_can_be_stopped(ask: Ask, org_id: str) -> None:
+    changed = ask("org", "set", org_id, "--texts-per-minute", "0", "--texts-per-day", "50")
+    assert (changed["texts_per_minute"], changed["texts_per_day"]) == (0, 50)
 
 
 def test_a_number_belongs_to_one_organization(

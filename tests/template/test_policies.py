@@ -77,6 +77,7 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "CloseFormFunction": API | {"forms": {UPDATE}},
     "ServeFormFunction": {"forms": {GET}, "pepper": {READ_SECRET}},
     "SubmitFormFunction": {
+        "directory": {GET},
         "forms": {BATCH_GET, GET, PUT, QUERY, UPDATE},
         "ledger": {INSERT, QUERY},
         "outbound": {SEND},

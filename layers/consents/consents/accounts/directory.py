@@ -21,6 +21,8 @@ from consents.aws.dynamodb import Table, Values
 from consents.domain.errors import Unauthenticated
 from consents.domain.organization import (
     DEFAULT_PARTS_PER_DAY,
+    DEFAULT_TEXTS_PER_DAY,
+    DEFAULT_TEXTS_PER_MINUTE,
     Caller,
     Credential,
     Organization,
@@ -186,6 +188,8 @@ def organization_of(item: Values) -> Organization:
         parts_per_day=item.get("parts_per_day", DEFAULT_PARTS_PER_DAY),
         contacts_per_minute=item.get("contacts_per_minute"),
         rules=rules_of(item),
+        texts_per_minute=item.get("texts_per_minute", DEFAULT_TEXTS_PER_MINUTE),
+        texts_per_day=item.get("texts_per_day", DEFAULT_TEXTS_PER_DAY),
     )
 
 

@@ -16,6 +16,10 @@ DEFAULT_PARTS_PER_DAY = 50_000
 """Parts of files, of at most 1000 rows each: 50 million rows a day."""
 
 
+DEFAULT_TEXTS_PER_MINUTE, DEFAULT_TEXTS_PER_DAY = 60, 1_000
+"""Texts that ask for a confirmation; 0 stops all."""
+
+
 class Scope(StrEnum):
     """What a credential may do."""
 
@@ -62,6 +66,8 @@ class Organization:
     contacts_per_minute: int | None = None
     """None: `CONTACTS_PER_RECORD` times the records."""
     rules: Rules = DEFAULT_RULES
+    texts_per_minute: int = DEFAULT_TEXTS_PER_MINUTE
+    texts_per_day: int = DEFAULT_TEXTS_PER_DAY
 
     def per_minute(self, bucket: Bucket) -> int:
         """Return the size of a bucket."""

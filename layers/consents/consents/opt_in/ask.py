@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
 
+from consents.aws import metrics
 from consents.domain.errors import Invalid, OptedOut, RateLimited, Unavailable
 from consents.domain.record import Receipt, Status, StoredRecord
 from consents.domain.sender_profile import SenderProfile
 from consents.messages import numbers
 from consents.messages.texts import confirmation_text, welcome_text
 from consents.opt_in.api import DEFAULT_SECONDS, Opened, Question
-from consents.opt_in.challenge import Challenge, Kind, Message, MessageState
+from consents.opt_in.challenge import Challenge, Kind, Message, MessageState, Rate
 
 _TRIES = 5
 
@@ -33,6 +34,9 @@ class Challenges(Protocol):
 
     def add_message(self, message: Message, expires_at: datetime) -> None:
         """Store one more text of a challenge."""
+
+    def count(self, challenge: Challenge, *, opened: int = 0, confirmed: int = 0) -> Rate:
+        """Count a challenge to its country on its UTC day, and return the day's numbers."""
 
 
 class Limits(Protocol):
@@ -92,6 +96,8 @@ class Asker:
             message = new_message(challenge, Kind.CONFIRMATION, now)
             if self._challenges.open(challenge, message, latest, now):
                 self._enqueue(org_id, message)
+                if self._challenges.count(challenge, opened=1).is_low:
+                    metrics.write({"MessagesUnconfirmed": 1})
                 return Opened(challenge, message.message_id, is_reused=False, is_sent=True)
         raise Unavailable
 

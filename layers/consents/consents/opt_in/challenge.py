@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+MIN_COUNTED, MIN_CONFIRMED = 50, 0.05
+"""Of so many challenges, at least this share is confirmed; else an alarm says so."""
+
 
 class State(StrEnum):
     """The state of a question."""
@@ -65,6 +68,19 @@ class Challenge:
     def takes_answer(self, answered_at: datetime) -> bool:
         """Return whether an answer that was sent at an instant counts, whenever it is handled."""
         return not self.decided and answered_at < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many challenges of a day were opened, and how many confirmed."""
+
+    opened: int
+    confirmed: int
+
+    @property
+    def is_low(self) -> bool:
+        """Whether so few answer that somebody may be paid for the texts."""
+        return self.opened >= MIN_COUNTED and self.confirmed < MIN_CONFIRMED * self.opened
 
 
 @dataclass(frozen=True, slots=True)

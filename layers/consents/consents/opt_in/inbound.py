@@ -16,7 +16,7 @@ from consents.capture.capture import Ledger, capture
 from consents.domain.record import ConsentRecord, Receipt, Status, StoredRecord
 from consents.opt_in import records, replies
 from consents.opt_in.ask import new_message
-from consents.opt_in.challenge import Challenge, Kind, Message, State
+from consents.opt_in.challenge import Challenge, Kind, Message, Rate, State
 from consents.opt_in.records import Reply
 from consents.opt_in.replies import Meaning
 
@@ -35,8 +35,14 @@ class Challenges(Protocol):
     def messages(self, challenge_id: str) -> list[Message]:
         """Return the texts of a challenge, oldest first."""
 
+    def keep_asked(self, provider: str, message_id: str, asked: Message, now: datetime) -> Message:
+        """Store the text that a contact's text answers, and return it as it was at first."""
+
     def decide(self, challenge_id: str, decided: State, at: datetime) -> bool:
         """Set what was answered, once, and return whether it was."""
+
+    def count(self, challenge: Challenge, *, opened: int = 0, confirmed: int = 0) -> Rate:
+        """Count a challenge to its country on its UTC day, and return the day's numbers."""
 
     def confirm_after_stop(self, challenge_id: str, at: datetime) -> None:
         """Set that a contact who declined confirmed after all."""
@@ -111,11 +117,14 @@ class Inbox:
     def _confirm(
         self, challenge: Challenge, reply: Reply, keep: Callable[[ConsentRecord], None]
     ) -> None:
-        keep(records.confirmation(challenge, self._asked(challenge), reply))
+        asked = self._challenges.keep_asked(
+            reply.provider, reply.message_id, self._asked(challenge), reply.at
+        )
+        keep(records.confirmation(challenge, asked, reply))
         if challenge.decided == State.DECLINED:
             self._challenges.confirm_after_stop(challenge.challenge_id, reply.at)
-        else:
-            self._challenges.decide(challenge.challenge_id, State.CONFIRMED, reply.at)
+        elif self._challenges.decide(challenge.challenge_id, State.CONFIRMED, reply.at):
+            self._challenges.count(challenge, confirmed=1)
         self._welcome(challenge, reply)
 
     def _restart(

@@ -2,7 +2,7 @@
 
 `CHALLENGE#{id}` / `CHALLENGE`, its texts `CHALLENGE#{id}` / `MESSAGE#{message id}`. The lock of an
 open challenge is `PENDING#{org}#{sender}#{contact}` / `PENDING`. A text that a contact sent is
-`INBOUND#{provider}#{id}` / `INBOUND`, with its first receipt.
+`INBOUND#{provider}#{id}` / `INBOUND`, with its first receipt; what it answered is under `ASKED`.
 """
 
 from datetime import datetime, timedelta
@@ -36,6 +36,16 @@ def pending_key(org_id: str, sender: str, contact: str) -> Values:
 def inbound_key(provider: str, message_id: str) -> Values:
     """Return the key of a text that a contact sent."""
     return {"pk": f"INBOUND#{provider}#{message_id}", "sk": "INBOUND"}
+
+
+def asked_key(provider: str, message_id: str) -> Values:
+    """Return the key of the text that a contact's text answered, as it was then."""
+    return {"pk": f"INBOUND#{provider}#{message_id}", "sk": "ASKED"}
+
+
+def rate_key(org_id: str, region: str, day: str) -> Values:
+    """Return the key of the challenges of an organization to one country on one UTC day."""
+    return {"pk": f"RATE#{org_id}#{region}", "sk": day}
 
 
 def challenge_item(challenge: Challenge) -> Values:

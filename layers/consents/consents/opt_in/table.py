@@ -4,10 +4,12 @@ from datetime import datetime
 
 from consents.aws.dynamodb import Table, encode_item
 from consents.domain.record import timestamp
-from consents.opt_in.challenge import Challenge, Message, MessageState, State
+from consents.messages.numbers import region
+from consents.opt_in.challenge import Challenge, Message, MessageState, Rate, State
 from consents.opt_in.items import (
     INBOUND_KEPT_FOR,
     KEPT_FOR,
+    asked_key,
     challenge_item,
     challenge_key,
     challenge_of,
@@ -17,6 +19,7 @@ from consents.opt_in.items import (
     message_key,
     message_of,
     pending_key,
+    rate_key,
 )
 
 _NOT_DECIDED = "decided = :nothing"
@@ -139,6 +142,29 @@ class Challenges:
             encode_item(item | expiring(at, INBOUND_KEPT_FOR)), "attribute_not_exists(pk)"
         )
         return at if held else datetime.fromisoformat(found["received_at"])
+
+    def keep_asked(self, provider: str, message_id: str, asked: Message, now: datetime) -> Message:
+        """Store the text that a contact's text answers, and return it as it was at first.
+
+        Its state changes later; the record of a repeat must not.
+        """
+        kept = message_item(asked, now) | expiring(now, INBOUND_KEPT_FOR)
+        item = encode_item(kept | asked_key(provider, message_id))
+        held, found = self._table.put(item, "attribute_not_exists(pk)")
+        return asked if held else message_of(found)
+
+    def count(self, challenge: Challenge, *, opened: int = 0, confirmed: int = 0) -> Rate:
+        """Count a challenge to its country on its UTC day, and return the day's numbers."""
+        day = challenge.created_at
+        key = rate_key(challenge.org_id, region(challenge.contact), timestamp(day)[:10])
+        _, item = self._table.update(
+            key,
+            "SET expiration = :expiration ADD opened :opened, confirmed :confirmed",
+            opened=opened,
+            confirmed=confirmed,
+            **expiring(day, KEPT_FOR),
+        )
+        return Rate(item["opened"], item["confirmed"])
 
     def _move(
         self, message: Message, before: MessageState, after: MessageState, now: datetime

@@ -26,7 +26,7 @@ def challenges() -> Challenges:
 @cache
 def asker() -> Asker:
     """Return what opens challenges."""
-    limits = TextLimits(wiring.stores().rate_limits)
+    limits = TextLimits(wiring.stores().rate_limits, wiring.directory().organization)
     return Asker(challenges(), wiring.ledger().current, limits, enqueue)
 
 
