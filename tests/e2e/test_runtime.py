@@ -17,11 +17,13 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from consents.accounts.directory import number_key
+from consents.aws.dynamodb import encode_item
 from consents_cli import demo, runtime
 from consents_cli.errors import Failed
 from consents_cli.local_files import PROJECT, LocalFiles
@@ -39,8 +41,13 @@ COMES_AGAIN: dict[str, list[str]] = {
     "plan_import.next_slice": ["059f36b4-87a3-44ab-83d2-661975830a7d"],
     "plan_import.object_created": [],
     "plan_import.test_event": [],
+    "receive_message.stop": [],
+    "send_message.unknown": [],
 }
 """For each event of a queue, the messages that the function reports as failed."""
+
+PAGES = {"serve_form.unknown", "submit_form.unknown"}
+"""Events of links that do not exist."""
 
 RUNTIMES_OWN = {
     "awslambdaric",
@@ -97,13 +104,17 @@ def start(stack: LocalStack, files: LocalFiles, python: Path) -> Iterator[Start]
 @pytest.fixture(scope="module")
 def started(start: Start) -> Callable[[str], Runtime]:
     """Return a function that runs already, or start it."""
-    return cache(start)
+    return cache(partial(start, variables={"PUBLIC_URL": "https://text.example.com"}))
 
 
 @pytest.fixture
-def organization(stack: LocalStack) -> dict[str, Any]:
-    """An organization like the demo's, which no other test uses."""
-    return demo.create(connect_local(stack.state["aws_endpoint_url"]))
+def organization(stack: LocalStack) -> Iterator[dict[str, Any]]:
+    """An organization like the demo's, which no other test uses; it has the demo's number."""
+    local = connect_local(stack.state["aws_endpoint_url"])
+    table, key = local.tables["directory"], encode_item(number_key(demo.PHONE_NUMBER))
+    before = local.dynamodb.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD")
+    yield demo.create(local)
+    local.dynamodb.put_item(TableName=table, Item=before["Attributes"])
 
 
 @pytest.fixture
@@ -143,7 +154,7 @@ def interpreter_of(running: Runtime) -> int:
 
 
 def test_every_event_has_an_expected_response() -> None:
-    assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys()
+    assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys() | PAGES
 
 
 @pytest.mark.parametrize("event", EXPECTED)
@@ -155,6 +166,15 @@ def test_event_of_an_api_gets_the_published_response(
     assert (answer.status, without_ids(answer)) == EXPECTED[event]
 
 
+@pytest.mark.parametrize("event", PAGES)
+def test_event_of_an_unknown_link_gets_a_page(event: str, start: Start) -> None:
+    running = start(function_of(event), {"PUBLIC_URL": ""})  # then it is that of the event
+    answer = running.invoke(EVENTS[event].read_bytes())
+
+    assert (answer["statusCode"], answer["body"][:15]) == (404, "<!doctype html>")
+
+
+@pytest.mark.usefixtures("organization")  # a STOP is not of the demo's organization
 @pytest.mark.parametrize("event", COMES_AGAIN)
 def test_function_reports_only_failed_messages(
     event: str, started: Callable[[str], Runtime]
