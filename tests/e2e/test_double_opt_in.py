@@ -43,7 +43,7 @@ def is_allowed(stack: LocalStack, call: Any, contact: str) -> bool:
 
 
 def test_a_contact_confirms_then_stops(stack: LocalStack, call: Any, deployed: Stack) -> None:
-    contact = "+14155552671"
+    contact = "+14155553001"
     asked = ask(stack, call, contact)
     assert eventually(lambda: len(texts(deployed, contact)) == 1)
     assert not is_allowed(stack, call, contact)
@@ -63,7 +63,7 @@ def texts(deployed: Stack, contact: str) -> list[str]:
 
 
 def test_a_text_is_listed_and_shown(stack: LocalStack, call: Any, deployed: Stack) -> None:
-    contact = "+14155552672"
+    contact = "+14155553002"
     asked = ask(stack, call, contact)
     assert eventually(lambda: len(texts(deployed, contact)) == 1)
     listed = stack.ask("outbox", "list")
@@ -75,7 +75,7 @@ def test_a_text_is_listed_and_shown(stack: LocalStack, call: Any, deployed: Stac
 
 
 def test_a_reply_needs_a_text_or_a_sender(stack: LocalStack) -> None:
-    refused = stack.run("outbox", "reply", "+14155552673", "STOP")
+    refused = stack.run("outbox", "reply", "+14155553003", "STOP")
 
     assert refused.returncode == 1
     assert "--sender" in refused.stderr
