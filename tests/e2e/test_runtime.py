@@ -46,7 +46,7 @@ COMES_AGAIN: dict[str, list[str]] = {
 }
 """For each event of a queue, the messages that the function reports as failed."""
 
-PAGES = {"serve_form.unknown", "submit_form.unknown"}
+PAGES = ("serve_form.unknown", "submit_form.unknown")
 """Events of links that do not exist."""
 
 RUNTIMES_OWN = {
@@ -154,7 +154,7 @@ def interpreter_of(running: Runtime) -> int:
 
 
 def test_every_event_has_an_expected_response() -> None:
-    assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys() | PAGES
+    assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys() | {*PAGES}
 
 
 @pytest.mark.parametrize("event", EXPECTED)
