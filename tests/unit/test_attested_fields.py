@@ -209,12 +209,11 @@ def test_browser_evidence_may_be_null_without_a_checkbox(field: str, method: str
 
 @pytest.mark.parametrize("field", BROWSER_FIELDS)
 @pytest.mark.parametrize("method", OFF_BROWSER_METHODS)
-@pytest.mark.parametrize("value", ["", 0, False, [], {}, values.HALF_A_PAIR], ids=shown)
-def test_browser_evidence_must_be_valid_without_a_checkbox(
-    field: str, method: str, value: Any
-) -> None:
+def test_browser_evidence_must_be_valid_without_a_checkbox(field: str, method: str) -> None:
     sent = with_field(CHECKBOX, "evidence.consent_method", method)
-    assert attested_reason(with_field(sent, field, value)) == f"{field}: {MESSAGES[field]}"
+    wrong: list[Any] = ["", 0, False, [], {}, values.HALF_A_PAIR]
+    reasons = [attested_reason(with_field(sent, field, value)) for value in wrong]
+    assert reasons == [f"{field}: {MESSAGES[field]}"] * len(wrong)
 
 
 @pytest.mark.parametrize("field", ["evidence.captured_at", "evidence.agreement_text"])
