@@ -1,5 +1,7 @@
 """Organizations of the local stack, which tests create without a process per command."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -7,7 +9,7 @@ import requests
 from consents.accounts.directory import number_key
 from consents.aws.dynamodb import encode_item
 from consents_cli import credentials, organizations, senders
-from consents_cli.stack import connect_local
+from consents_cli.stack import Stack, connect_local
 
 from tests.e2e.local_stack import LocalStack
 
@@ -22,8 +24,7 @@ def create(
     """Create an organization, a credential per API and a sender; return all of them."""
     local = connect_local(stack.state["aws_endpoint_url"])
     # Tests share numbers, one after the other; an organization owns one.
-    owner = encode_item(number_key(sender[0]))
-    local.dynamodb.delete_item(TableName=local.tables["directory"], Key=owner)
+    local.dynamodb.delete_item(**_owner(local, sender[0]))
     org_id = organizations.add(local, "E2E", plan, records_per_minute).org_id
     return {
         "org_id": org_id,
@@ -31,6 +32,16 @@ def create(
         **credentials.add_account(local, org_id),
         "sender": asdict(senders.add(local, org_id, *sender)),
     }
+
+
+@contextmanager
+def lent(stack: LocalStack, number: str) -> Iterator[None]:
+    """Take a number from its owner, and give it back at the end."""
+    local = connect_local(stack.state["aws_endpoint_url"])
+    owner = _owner(local, number)
+    item = local.dynamodb.delete_item(**owner, ReturnValues="ALL_OLD")["Attributes"]
+    yield
+    local.dynamodb.put_item(TableName=owner["TableName"], Item=item)
 
 
 def opt_in(stack: LocalStack, contact: str) -> None:
@@ -53,3 +64,7 @@ def opt_in(stack: LocalStack, contact: str) -> None:
         timeout=60,
     )
     response.raise_for_status()
+
+
+def _owner(stack: Stack, number: str) -> Any:
+    return {"TableName": stack.tables["directory"], "Key": encode_item(number_key(number))}

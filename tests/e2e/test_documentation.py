@@ -59,12 +59,13 @@ def missing(reason: str) -> NoReturn:
 
 
 @pytest.fixture
-def demo(stack: LocalStack, tmp_path: Path) -> Path:
+def demo(stack: LocalStack, tmp_path: Path) -> Iterator[Path]:
     """A `stack.json` whose demo organization belongs to this test only."""
-    organization = organizations.create(stack, sender=DEMO_SENDER)
-    demo = tmp_path / "stack.json"
-    demo.write_text(json.dumps(stack.state | {"organizations": [organization]}))
-    return demo
+    with organizations.lent(stack, DEMO_SENDER[0]):
+        organization = organizations.create(stack, sender=DEMO_SENDER)
+        demo = tmp_path / "stack.json"
+        demo.write_text(json.dumps(stack.state | {"organizations": [organization]}))
+        yield demo
 
 
 def session(stack: LocalStack, demo: Path, page: str) -> list[tuple[Command, str]]:

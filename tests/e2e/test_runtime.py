@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from consents.accounts.directory import number_key
-from consents.aws.dynamodb import encode_item
 from consents_cli import demo, runtime
 from consents_cli.errors import Failed
 from consents_cli.local_files import PROJECT, LocalFiles
 from consents_cli.runtime import Function, Runtime
 from consents_cli.stack import connect_local
 
+from tests.e2e import organizations
 from tests.e2e.local_stack import LocalStack, eventually, run_consents
 from tests.integration.invocation import Response
 from tests.integration.test_events import EXPECTED, without_ids
@@ -110,11 +109,8 @@ def started(start: Start) -> Callable[[str], Runtime]:
 @pytest.fixture
 def organization(stack: LocalStack) -> Iterator[dict[str, Any]]:
     """An organization like the demo's, which no other test uses; it has the demo's number."""
-    local = connect_local(stack.state["aws_endpoint_url"])
-    table, key = local.tables["directory"], encode_item(number_key(demo.PHONE_NUMBER))
-    before = local.dynamodb.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD")
-    yield demo.create(local)
-    local.dynamodb.put_item(TableName=table, Item=before["Attributes"])
+    with organizations.lent(stack, demo.PHONE_NUMBER):
+        yield demo.create(connect_local(stack.state["aws_endpoint_url"]))
 
 
 @pytest.fixture
