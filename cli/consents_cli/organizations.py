@@ -16,8 +16,8 @@ from consents.domain.organization import (
     Plan,
 )
 from consents.domain.record import timestamp
+from consents.domain.ulid import new_ulid
 from rich.console import Group, RenderableType
-from ulid import ULID
 
 from consents_cli import credentials, output
 from consents_cli.errors import Failed
@@ -147,7 +147,7 @@ def add(
         raise Failed(f"invalid name: must have 1..{_MAX_NAME_LENGTH} characters")
     _check(plan, records_per_minute, parts_per_day)
     now = datetime.now(UTC)
-    org_id = f"org_{ULID.from_datetime(now)}".lower()
+    org_id = f"org_{new_ulid(now)}".lower()
     organization = Organization(
         org_id, name.strip(), plan, records_per_minute, timestamp(now), parts_per_day
     )

@@ -12,8 +12,8 @@ from consents.decisions.revoke import Revocation, Revoker
 from consents.domain import fields
 from consents.domain.errors import Unavailable
 from consents.domain.record import EVERY_SENDER, Receipt
+from consents.domain.ulid import new_ulid
 from rich.text import Text
-from ulid import ULID
 
 from consents_cli import output
 from consents_cli.errors import Failed
@@ -52,7 +52,8 @@ def revoke(
     number(contact)
     if bool(sender) == all_senders:
         raise Failed("name one sender: pass --sender SENDER or --all-senders")
-    receipt = Receipt(datetime.now(UTC), str(ULID()))
+    now = datetime.now(UTC)
+    receipt = Receipt(now, new_ulid(now))
     at, evidence = _evidence(method, text, revoked_at, receipt.received_at)
     opened = open_stack(stack, region)
     opened.entries.entry(org)  # else an unknown organization looks like one without records

@@ -23,10 +23,7 @@ PYDANTIC = {
 }
 POWERTOOLS = {"aws_lambda_powertools", "botocore", "jmespath"}
 """Of botocore it takes the name, to add its own to that of clients."""
-AT_IMPORT = POWERTOOLS | PYDANTIC | {"cachetools", "orjson", "ulid"}
-BEHIND_QUEUES = {"fail_import", "import_part", "plan_import", "receive_message", "send_message"}
-"""They receive no requests, and so make no request id."""
-
+AT_IMPORT = POWERTOOLS | PYDANTIC | {"cachetools", "orjson"}
 ONLY_HERE = {
     "OpenSSL",
     "_awscrt",
@@ -92,8 +89,7 @@ def load(function: str, *events: object) -> dict[str, list[str]]:
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.usefixtures("engine")
 def test_a_function_loads_these_packages_and_no_others(function: str) -> None:
-    needed = AT_IMPORT - ({"ulid"} if function in BEHIND_QUEUES else set())
-    needed |= CLIENT if function in WITH_CLIENT else set()
+    needed = AT_IMPORT | (CLIENT if function in WITH_CLIENT else set())
     needed |= TEMPLATES if function in OF_PAGES else set()
     assert set(load(function)["import"]) - ONLY_HERE == needed
 

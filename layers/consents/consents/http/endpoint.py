@@ -8,7 +8,6 @@ from functools import partial, wraps
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
-from ulid import ULID
 
 from consents.accounts.directory import Directory
 from consents.aws import metrics
@@ -19,6 +18,7 @@ from consents.domain.organization import Bucket, Caller, Scope
 from consents.domain.outcome import Outcome, Stored
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import WINDOW_SECONDS, Level
+from consents.domain.ulid import new_ulid
 from consents.http.access_log import report_request
 from consents.http.idempotency import Replay
 from consents.http.rate_limits import RateLimits
@@ -116,7 +116,7 @@ def respond(
     """Run one request, turn any error into a response, and log one line."""
     started = time.perf_counter()
     now = datetime.now(UTC)
-    receipt = Receipt(now, str(ULID.from_datetime(now)))
+    receipt = Receipt(now, new_ulid(now))
     log.clear_state()
     log.append_keys(
         request_id=receipt.request_id,
