@@ -16,8 +16,12 @@ from consents_cli.local_files import LocalFiles
 
 HOST = "127.0.0.1"
 SERVICES = (
-    "apigateway,cloudformation,cloudwatch,dynamodb,iam,lambda,logs,s3,secretsmanager,sns,sqs,sts"
+    "apigateway,cloudformation,cloudwatch,dynamodb,dynamodbstreams,events,iam,kms,lambda,logs,s3,"
+    "secretsmanager,sns,sqs,sts"
 )
+
+COMMAND = (sys.executable, "-m", "consents_cli.ministack_with_streams")
+"""How to run MiniStack."""
 
 _SECONDS_TO_START = 60
 _SECONDS_TO_STOP = 10
@@ -63,8 +67,8 @@ def start(files: LocalFiles, port: int) -> subprocess.Popen[bytes]:
         shutil.rmtree(files.scratch, ignore_errors=True)
         files.scratch.mkdir()
         with files.engine_log.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "ministack"],
+            process = subprocess.Popen(  # noqa: S603 - no argument comes from a user
+                COMMAND,
                 cwd=files.scratch,
                 env=environment(files, port),
                 stdin=subprocess.DEVNULL,

@@ -14,7 +14,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +170,7 @@ def deployment(build: LocalFiles, tmp_path_factory: pytest.TempPathFactory) -> I
     port = free_port()
     with files.engine_log.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
+            engine.COMMAND,
             cwd=files.scratch,
             env=engine.environment(files, port) | {"AUTH": "true"},
             stdout=log,

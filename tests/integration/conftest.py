@@ -33,6 +33,7 @@ from consents.capture.ledger import Ledger
 from consents.http import endpoint as http
 from consents.http import json_api
 from consents.imports import wiring as import_wiring
+from consents_cli import engine as engine_process
 from ministack.services.cloudformation import language_extensions
 from samcli.yamlhelper import parse_yaml_file
 
@@ -44,7 +45,7 @@ from tests.integration.watched import Watched, handlers_client, watch
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-SERVICES = "dynamodb,s3,secretsmanager,sqs"
+SERVICES = "dynamodb,dynamodbstreams,kms,s3,secretsmanager,sqs"
 
 PARTS_AHEAD = 1000
 """The window of the functions: wide, so that a planner releases all parts of a test's file."""
@@ -96,7 +97,7 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
             patch.setenv(name, value)
         watch(wiring)
         with subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
+            engine_process.COMMAND,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
@@ -143,10 +144,18 @@ def _create_tables(template: dict[str, Any], *names: str) -> None:
     for name in names:
         resource = template["Resources"][name]
         if resource["Type"] == "AWS::DynamoDB::Table":
-            wanted = {"AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"}
-            described = resource["Properties"].items()
+            described = dict(resource["Properties"])
+            if stream := described.get("StreamSpecification"):
+                described["StreamSpecification"] = stream | {"StreamEnabled": True}
+            wanted = {
+                "AttributeDefinitions",
+                "BillingMode",
+                "GlobalSecondaryIndexes",
+                "KeySchema",
+                "StreamSpecification",
+            }
             client.create_table(
-                TableName=name, **{key: value for key, value in described if key in wanted}
+                TableName=name, **{key: value for key, value in described.items() if key in wanted}
             )
 
 

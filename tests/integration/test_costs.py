@@ -118,6 +118,16 @@ def test_a_record_of_usual_texts_costs_one_write_unit(
     assert max(write_units(item) for item in all_stored(dynamodb, tenant.org_id)) == 1
 
 
+@pytest.mark.parametrize("event", [BULK, BULK_CONSENTS])
+def test_a_salt_takes_20_bytes_of_a_record(
+    invoke: Invoke, tenant: Tenant, dynamodb: "DynamoDBClient", event: str
+) -> None:
+    invoke(event, headers(tenant, event), body=body_of(event, 25))
+
+    for item in all_stored(dynamodb, tenant.org_id):
+        assert size({"salt": item["salt"]}) == 20
+
+
 def test_a_record_with_the_longest_fields_costs_13_write_units(
     invoke: Invoke, tenant: Tenant, dynamodb: "DynamoDBClient"
 ) -> None:
@@ -157,7 +167,7 @@ def size(item: dict[str, Any]) -> int:
 def _size(value: dict[str, Any]) -> int:
     if "M" in value:
         return 3 + sum(1 + len(name.encode()) + _size(of) for name, of in value["M"].items())
-    return len(value["S"].encode())
+    return len(value["B"]) if "B" in value else len(value["S"].encode())
 
 
 ORDINARY = body_of(BULK, 1000)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ParamValidationError, ReadTimeoutError
-from consents.aws.client import CALLS_AT_A_TIME
+from consents.aws.client import CALLS_AT_A_TIME, Boto3Client
 from consents.aws.dynamodb import Table
 from consents.aws.errors import call_error
 from consents.capture.ledger import Ledger
@@ -134,6 +134,46 @@ def test_a_repeat_is_accepted_and_the_first_receipt_stands(
     assert append(consent(), at=NOON + seconds(90), by="second") == [True]
     (stored,) = ledger.history(org_id, CONTACT)
     assert (stored.request_id, stored.received_at) == ("first", timestamp(NOON))
+
+
+def salts_of(dynamodb: "DynamoDBClient", org_id: str) -> list[bytes]:
+    return [item["salt"]["B"] for item in ledger_items(dynamodb, org_id) if "salt" in item]
+
+
+@pytest.mark.parametrize("by_boto3", [False, True])
+def test_every_record_has_a_salt_of_16_random_bytes(
+    dynamodb: "DynamoDBClient", tables: Watched, org_id: str, by_boto3: bool
+) -> None:
+    client = Boto3Client(lambda: dynamodb) if by_boto3 else tables
+    ledger = Ledger(Table(client, "LedgerTable"))
+    ledger.append(org_id, [*many(60), attested("text", "+15554443000")], receipt(), plenty)
+
+    salts = salts_of(dynamodb, org_id)
+    assert len(salts) == len({*salts}) == 61
+    assert {len(salt) for salt in salts} == {16}
+
+
+def test_a_repeat_keeps_the_salt_of_the_record_it_repeats(
+    append: Append, dynamodb: "DynamoDBClient", org_id: str
+) -> None:
+    append(consent(), by="first")
+    before = salts_of(dynamodb, org_id)
+    append(consent(), by="second")
+
+    assert salts_of(dynamodb, org_id) == before
+
+
+def test_a_record_of_an_earlier_release_has_no_salt_and_is_read(
+    append: Append, ledger: Ledger, dynamodb: "DynamoDBClient", org_id: str
+) -> None:
+    append(consent())
+    before = ledger.history(org_id, CONTACT)
+    (item,) = ledger_items(dynamodb, org_id)
+    del item["salt"]
+    dynamodb.put_item(TableName="LedgerTable", Item=item)
+
+    assert ledger.history(org_id, CONTACT) == before
+    assert append(consent()) == [True]
 
 
 @pytest.mark.parametrize("at", [NOON, None, NOON + seconds(200)], ids=["dated", "undated", "ahead"])

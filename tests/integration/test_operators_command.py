@@ -661,6 +661,13 @@ def attested_history(ask: Ask, org_id: str, stack: Stack) -> str:
     return name
 
 
+@pytest.mark.usefixtures("attested_history")
+def test_history_has_no_salt(local: Local, org_id: str) -> None:
+    for options in ([], ["--json"]):
+        result = local.run("history", "--org", org_id, "--contact", BOB, *options)
+        assert (result.exit_code, "salt" in result.output) == (0, False)
+
+
 def test_history_has_an_attested_record_with_its_agreement_text(
     ask: Ask, org_id: str, attested_history: str
 ) -> None:
@@ -1071,6 +1078,7 @@ def test_export_has_all_records_with_texts_and_receipts(
     (event,) = exported["data"]
 
     assert result.exit_code == 0
+    assert "salt" not in file.read_text()
     assert (event["request_id"], event["received_at"]) == ("request", timestamp(NOW))
     assert [*exported["agreement_texts"].values()] == [AGREED]
 

@@ -114,6 +114,12 @@ def test_the_history_has_the_evidence_and_the_texts(bob: str, read: Read) -> Non
     assert opt_in["evidence"]["agreement_text_hash"] == text_hash("Agreed.")
 
 
+def test_no_response_has_a_salt(bob: str, read: Read, search: Read) -> None:
+    for answer in (read(bob), read(bob, HISTORY), search()):
+        assert answer.status == 200
+        assert "salt" not in answer.body
+
+
 def test_a_history_goes_on_after_its_cursor(bob: str, read: Read) -> None:
     first = read(bob, HISTORY, limit="1").json
     second = read(bob, HISTORY, limit="1", cursor=first["meta"]["next_cursor"]).json

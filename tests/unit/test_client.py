@@ -216,6 +216,13 @@ def test_a_request_is_whole_and_names_its_operation() -> None:
     assert "x-amz-security-token" not in headers
 
 
+def test_bytes_are_sent_as_base64() -> None:
+    client, wire, _ = lean(response({}))
+    client.call("PutItem", {"Item": {"salt": {"B": b"\x00\xff"}}})
+
+    assert wire.requests[0].endswith(b'{"Item":{"salt":{"B":"AP8="}}}')
+
+
 def test_each_exchange_has_the_credentials_of_its_moment() -> None:
     rotated = iter([Credentials("first", "x", "t1"), Credentials("second", "y", "t2")])
     client, wire, _ = lean(*[response({})] * 3, credentials=lambda: next(rotated))

@@ -4,6 +4,7 @@ The lean client takes a response only if it is clean: a 200, or a failed conditi
 the right checksum. Every other call is made once more by boto3, which is loaded then.
 """
 
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -141,7 +142,7 @@ class LeanClient:
     ) -> list[dict[str, Any] | CallError]:
         """Make several calls at a time; return each response or error, in input order."""
         signer = _Signer(self._service, self._scope, self._host, self._credentials())
-        requests = [signer.request(operation, orjson.dumps(one)) for one in parameters]
+        requests = [signer.request(operation, orjson.dumps(one, _base64)) for one in parameters]
         responses = self._connections.exchange(requests, MAX_EXCHANGE_SECONDS)
         results = [clean(one, self._service) for one in responses]
         broken = [one.reason for one in results if isinstance(one, Broken)]
@@ -158,6 +159,11 @@ class LeanClient:
         ]
         again = iter(self._fallback.call_all(operation, unclear, may_begin))
         return [next(again) if isinstance(one, Broken) else one for one in results]
+
+
+def _base64(value: bytes) -> str:
+    """Return bytes as JSON has them; boto3 encodes them itself."""
+    return b2a_base64(value, newline=False).decode()
 
 
 class _Signer(NamedTuple):

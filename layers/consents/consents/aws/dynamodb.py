@@ -2,6 +2,7 @@
 
 import re
 import time
+from base64 import b64decode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import batched, count
@@ -17,7 +18,7 @@ type Item = dict[str, Any]
 """An item or a key as DynamoDB has it: `{"pk": {"S": "..."}}`."""
 
 type Values = dict[str, Any]
-"""An item or a key in plain values: text, integer, set of texts, map, list."""
+"""An item or a key in plain values: text, bytes, integer, set of texts, map, list."""
 
 _CONNECT_SECONDS, _READ_SECONDS, _TRIES = 1, 2, 2
 
@@ -84,6 +85,8 @@ def encode(value: Any) -> dict[str, Any]:
     """Return the attribute that holds a plain value."""
     if isinstance(value, str):
         return {"S": value}
+    if isinstance(value, bytes):
+        return {"B": value}
     if isinstance(value, int):
         return {"N": str(value)}
     if isinstance(value, Mapping):
@@ -104,6 +107,8 @@ def decode(attribute: Mapping[str, Any]) -> Any:
     match kind:
         case "S":
             return value
+        case "B":  # base64 as the lean client receives it; boto3 decodes it itself
+            return value if isinstance(value, bytes) else b64decode(value)
         case "N":
             return int(value)
         case "M":

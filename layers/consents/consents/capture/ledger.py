@@ -22,6 +22,7 @@ from consents.capture.ledger_items import (
     page_key,
     record_item,
     record_key,
+    salts,
     stored_record,
     text_item,
     text_key,
@@ -160,9 +161,10 @@ class Ledger:
         without_text = self._insert_texts(org_id, records, time_left)
         keys = [record_key(org_id, record) for record in records]
         items: dict[Key, Item] = {}
-        for key, record, receipt in zip(keys, records, receipts, strict=True):
+        each = zip(keys, records, receipts, salts(len(records)), strict=True)
+        for key, record, receipt, salt in each:
             if key not in items and record.agreement_text_hash not in without_text:
-                items[key] = record_item(key, record, receipt)
+                items[key] = record_item(key, record, receipt, salt)
         return keys, self._insert(items, time_left)
 
     def _holders(self, keys: Sequence[Key]) -> dict[Key, str]:

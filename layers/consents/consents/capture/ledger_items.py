@@ -2,10 +2,14 @@
 
 Keys: `pk` is `{org_id}#{contact}`; `sk` is `{sender}#{date}#{status}#{digest}`, or
 `{sender}#~#{digest}` where the record has no date. A key holds only the record's content, so a
-repeat has the key of the item it repeats, and the first receipt stands. An agreement text is an
-separate item under `{org_id}#text#{hash}`, written before the records that name it.
+repeat has the key of the item it repeats, and the first receipt and salt stand. An agreement text
+is a separate item under `{org_id}#text#{hash}`, written before the records that name it.
+
+The salt is random. It blinds what the transparency log says of the record: nobody without the item
+can test a guess at its content.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +28,14 @@ type Key = tuple[str, str]
 
 UNDATED = "~"
 """The date in the key of a record without one; sorts after every digit."""
+
+_SALT_BYTES = 16
+
+
+def salts(count: int) -> list[bytes]:
+    """Return a random salt for each of so many records, read from the system at once."""
+    pool = os.urandom(count * _SALT_BYTES)
+    return [pool[at : at + _SALT_BYTES] for at in range(0, len(pool), _SALT_BYTES)]
 
 
 def contact_key(org_id: str, contact: str) -> str:
@@ -63,7 +75,7 @@ def record_id(sk: str) -> str:
 
 
 # By hand, not by the codec: a request of 1000 records makes 1000 of these.
-def record_item(key: Key, record: ConsentRecord, receipt: Receipt) -> Item:
+def record_item(key: Key, record: ConsentRecord, receipt: Receipt, salt: bytes) -> Item:
     """Return the item of a record."""
     item: Item = {
         "pk": {"S": key[0]},
@@ -74,6 +86,7 @@ def record_item(key: Key, record: ConsentRecord, receipt: Receipt) -> Item:
         "received_at": {"S": timestamp(receipt.received_at)},
         "request_id": {"S": receipt.request_id},
         "evidence": {"M": {name: {"S": value} for name, value in record.evidence.items()}},
+        "salt": {"B": salt},
     }
     if record.phone_number_id:
         item["phone_number_id"] = {"S": record.phone_number_id}
