@@ -51,8 +51,12 @@ class World:
         self.text = replace(self.text, state=after, attempts=tries)
         return True
 
-    def claim(self, *_: Any, **__: Any) -> bool:
-        return self._call(lambda: self._move({MessageState.QUEUED}, MessageState.SENDING))
+    def claim(self, *_: Any, **__: Any) -> Message | None:
+        def act() -> Message | None:
+            is_claimed = self._move({MessageState.QUEUED}, MessageState.SENDING)
+            return self.text if is_claimed else None
+
+        return self._call(act)
 
     def give_back(self, *_: Any, **__: Any) -> None:
         self._call(lambda: self._move({MessageState.SENDING}, MessageState.QUEUED))

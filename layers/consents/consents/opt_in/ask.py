@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
@@ -13,7 +14,7 @@ from consents.domain.sender_profile import SenderProfile
 from consents.messages import numbers
 from consents.messages.texts import confirmation_text, welcome_text
 from consents.opt_in.api import DEFAULT_SECONDS, Opened, Question
-from consents.opt_in.challenge import Challenge, Kind, Message, MessageState, Rate
+from consents.opt_in.challenge import Challenge, Counted, Kind, Message, MessageState, Rate
 
 _TRIES = 5
 
@@ -35,7 +36,7 @@ class Challenges(Protocol):
     def add_message(self, message: Message, expires_at: datetime) -> None:
         """Store one more text of a challenge."""
 
-    def count(self, challenge: Challenge, *, opened: int = 0, confirmed: int = 0) -> Rate:
+    def count(self, challenge: Challenge, counted: Counted) -> Rate:
         """Count a challenge to its country on its UTC day, and return the day's numbers."""
 
 
@@ -80,23 +81,27 @@ class Asker:
             if record.status is Status.OPT_OUT:
                 raise OptedOut
             return Opened(None, None, is_reused=False, is_sent=False)
+        return self._open(question, org_id, profile, receipt)
+
+    def _open(
+        self, question: Question, org_id: str, profile: SenderProfile, receipt: Receipt
+    ) -> Opened:
+        now, contact = receipt.received_at, (org_id, question.sender, question.contact)
         for _ in range(_TRIES):  # again only where another request opened one in between
-            now = receipt.received_at
-            latest = self._challenges.latest(org_id, question.sender, question.contact)
+            latest = self._challenges.latest(*contact)
             if latest is not None and latest.takes_answer(now):
                 return self._reuse(latest, question, receipt)
             try:
-                self._limits.take(org_id, question.contact, receipt)
-            except RateLimited:  # perhaps by a request at the same time, which opened one since
-                latest = self._challenges.latest(org_id, question.sender, question.contact)
-                if latest is None or not latest.takes_answer(now):
+                self._limits.take(org_id, question.contact, _shared(receipt, question, latest))
+            except RateLimited:
+                if self._challenges.latest(*contact) == latest:
                     raise
-                return self._reuse(latest, question, receipt)
+                continue
             challenge = new_challenge(question, org_id, profile, now)
             message = new_message(challenge, Kind.CONFIRMATION, now)
             if self._challenges.open(challenge, message, latest, now):
                 self._enqueue(org_id, message)
-                if self._challenges.count(challenge, opened=1).is_low:
+                if self._challenges.count(challenge, Counted.OPENED).is_low:
                     metrics.write({"MessagesUnconfirmed": 1})
                 return Opened(challenge, message.message_id, is_reused=False, is_sent=True)
         raise Unavailable
@@ -136,6 +141,15 @@ class Asker:
                 self._enqueue(challenge.org_id, message)
         last = sent[-1].message_id if sent else None
         return Opened(challenge, last, is_reused=True, is_sent=False)
+
+
+def _shared(receipt: Receipt, question: Question, latest: Challenge | None) -> Receipt:
+    """Return the receipt with which all requests after the same challenge count one text.
+
+    Only one of them opens a challenge and sends it, or a later one if that one was killed.
+    """
+    after = latest.challenge_id if latest else "-"
+    return replace(receipt, request_id=f"{question.sender}#{question.contact}#{after}")
 
 
 def new_challenge(

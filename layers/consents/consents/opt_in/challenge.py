@@ -70,6 +70,13 @@ class Challenge:
         return not self.decided and answered_at < self.expires_at
 
 
+class Counted(StrEnum):
+    """What is counted of the challenges of a day."""
+
+    OPENED = "opened"
+    CONFIRMED = "confirmed"
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """How many challenges of a day were opened, and how many confirmed."""
@@ -85,7 +92,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A text message of a challenge, and its state since `at`."""
+    """A text message of a challenge, and its state since `at`.
+
+    `claimed_by` is the run that sends it, or that was the last to try.
+    """
 
     message_id: str
     challenge_id: str
@@ -94,5 +104,6 @@ class Message:
     state: MessageState
     at: datetime
     attempts: int = 0
+    claimed_by: str = ""
     provider: str = ""
     provider_message_id: str = ""

@@ -16,7 +16,7 @@ from consents.capture.capture import Ledger, capture
 from consents.domain.record import ConsentRecord, Receipt, Status, StoredRecord
 from consents.opt_in import records, replies
 from consents.opt_in.ask import new_message
-from consents.opt_in.challenge import Challenge, Kind, Message, Rate, State
+from consents.opt_in.challenge import Challenge, Counted, Kind, Message, Rate, State
 from consents.opt_in.records import Reply
 from consents.opt_in.replies import Meaning
 
@@ -41,7 +41,7 @@ class Challenges(Protocol):
     def decide(self, challenge_id: str, decided: State, at: datetime) -> bool:
         """Set what was answered, once, and return whether it was."""
 
-    def count(self, challenge: Challenge, *, opened: int = 0, confirmed: int = 0) -> Rate:
+    def count(self, challenge: Challenge, counted: Counted) -> Rate:
         """Count a challenge to its country on its UTC day, and return the day's numbers."""
 
     def confirm_after_stop(self, challenge_id: str, at: datetime) -> None:
@@ -124,7 +124,7 @@ class Inbox:
         if challenge.decided == State.DECLINED:
             self._challenges.confirm_after_stop(challenge.challenge_id, reply.at)
         elif self._challenges.decide(challenge.challenge_id, State.CONFIRMED, reply.at):
-            self._challenges.count(challenge, confirmed=1)
+            self._challenges.count(challenge, Counted.CONFIRMED)
         self._welcome(challenge, reply)
 
     def _restart(

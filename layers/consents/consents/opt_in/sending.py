@@ -22,8 +22,8 @@ class Store(Protocol):
     def message(self, challenge_id: str, message_id: str) -> Message | None:
         """Return a text, or None."""
 
-    def claim(self, message: Message, now: datetime) -> bool:
-        """Set that a queued text is being sent, and return whether this call did it."""
+    def claim(self, message: Message, now: datetime) -> Message | None:
+        """Set that a queued text is being sent; return it, or None if another run sends it."""
 
     def give_back(self, message: Message, now: datetime) -> None:
         """Set that a text was surely not sent, and waits again."""
@@ -53,8 +53,16 @@ def send(
         # The run before was killed, perhaps after the provider took the text.
         store.end(message, MessageState.UNKNOWN, now)
         return
-    if not store.claim(message, now):
+    claimed = store.claim(message, now)
+    if claimed is None:
         return
+    _send(challenge, claimed, store, provider, now)
+
+
+def _send(
+    challenge: Challenge, message: Message, store: Store, provider: Messages, now: datetime
+) -> None:
+    """Send a text that this run has claimed, and write its end."""
     if not _is_wanted(challenge, message, now):
         store.end(message, MessageState.REFUSED, now)
         return
@@ -64,13 +72,13 @@ def send(
             store.sent(message, provider.provider, provider_message_id, now)
         case NotAccepted.UNKNOWN:
             store.end(message, MessageState.UNKNOWN, now)
-        case NotAccepted.NOT_SENT if message.attempts + 1 < MAX_ATTEMPTS:
+        case NotAccepted.NOT_SENT if message.attempts < MAX_ATTEMPTS:
             store.give_back(message, now)
             raise NotSent
         case NotAccepted.REFUSED | NotAccepted.NOT_SENT:
             store.end(message, MessageState.REFUSED, now)
             if message.kind is Kind.CONFIRMATION:
-                store.decide(challenge_id, State.UNDELIVERABLE, now)
+                store.decide(challenge.challenge_id, State.UNDELIVERABLE, now)
 
 
 def _is_wanted(challenge: Challenge, message: Message, now: datetime) -> bool:

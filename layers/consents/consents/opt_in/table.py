@@ -1,11 +1,12 @@
 """Challenges and their texts in the forms table."""
 
 from datetime import datetime
+from uuid import uuid4
 
 from consents.aws.dynamodb import Table, encode_item
 from consents.domain.record import timestamp
 from consents.messages.numbers import region
-from consents.opt_in.challenge import Challenge, Message, MessageState, Rate, State
+from consents.opt_in.challenge import Challenge, Counted, Message, MessageState, Rate, State
 from consents.opt_in.items import (
     INBOUND_KEPT_FOR,
     KEPT_FOR,
@@ -24,7 +25,10 @@ from consents.opt_in.items import (
 
 _NOT_DECIDED = "decided = :nothing"
 _NO_LONGER_OPEN = "(attribute_not_exists(pk) OR expires_at <= :now OR challenge_id = :decided)"
-_IN_STATE = "#state = :before"
+_NOT_COUNTED_YET = "counted <> :this"
+_QUEUED = "#state = :queued"
+_SENDING = "#state = :sending"
+_STILL_CLAIMED = "claimed_by = :us"
 
 
 class Challenges:
@@ -109,30 +113,49 @@ class Challenges:
         item = self._table.get(message_key(challenge_id, message_id))
         return message_of(item) if item else None
 
-    def claim(self, message: Message, now: datetime) -> bool:
-        """Set that a queued text is being sent, and return whether this call did it."""
-        return self._move(message, MessageState.QUEUED, MessageState.SENDING, now)
+    def claim(self, message: Message, now: datetime) -> Message | None:
+        """Set that a queued text is being sent; return it, or None if another run sends it."""
+        us = uuid4().hex
+        held, found = self._table.update(
+            message_key(message.challenge_id, message.message_id),
+            "SET #state = :sending, #at = :at, claimed_by = :us ADD attempts :one",
+            _QUEUED,
+            sending=MessageState.SENDING,
+            queued=MessageState.QUEUED,
+            at=timestamp(now),
+            us=us,
+            one=1,
+        )
+        # A repeat of the update whose response was lost meets its own claim.
+        return message_of(found) if held or found.get("claimed_by") == us else None
 
     def give_back(self, message: Message, now: datetime) -> None:
-        """Set that a text was surely not sent, and waits again."""
-        self._move(message, MessageState.SENDING, MessageState.QUEUED, now)
+        """Set that a claimed text was surely not sent, and waits again."""
+        self.end(message, MessageState.QUEUED, now)
 
     def end(self, message: Message, state: MessageState, now: datetime) -> None:
-        """Set the end of a text that is being sent."""
-        self._move(message, MessageState.SENDING, state, now)
+        """Set the end of a claimed text."""
+        self._table.update(
+            message_key(message.challenge_id, message.message_id),
+            "SET #state = :after, #at = :at",
+            f"{_SENDING} AND {_STILL_CLAIMED}",
+            after=state,
+            at=timestamp(now),
+            sending=MessageState.SENDING,
+            us=message.claimed_by,
+        )
 
     def sent(self, message: Message, provider: str, provider_id: str, now: datetime) -> None:
-        """Set that the provider took a text, also where a repeat took it for unknown."""
+        """Set that the provider took a claimed text, also where a repeat took it for unknown."""
         self._table.update(
             message_key(message.challenge_id, message.message_id),
             "SET #state = :sent, #at = :at, provider = :provider, provider_message_id = :id",
-            "#state IN (:sending, :unknown)",
+            _STILL_CLAIMED,
             sent=MessageState.SENT,
-            sending=MessageState.SENDING,
-            unknown=MessageState.UNKNOWN,
             at=timestamp(now),
             provider=provider,
             id=provider_id,
+            us=message.claimed_by,
         )
 
     def receive(self, provider: str, message_id: str, at: datetime) -> datetime:
@@ -153,29 +176,18 @@ class Challenges:
         held, found = self._table.put(item, "attribute_not_exists(pk)")
         return asked if held else message_of(found)
 
-    def count(self, challenge: Challenge, *, opened: int = 0, confirmed: int = 0) -> Rate:
-        """Count a challenge to its country on its UTC day, and return the day's numbers."""
+    def count(self, challenge: Challenge, counted: Counted) -> Rate:
+        """Count a challenge to its country on its UTC day, and return the day's numbers.
+
+        A count whose response was lost is not repeated, unless another came in between.
+        """
         day = challenge.created_at
-        key = rate_key(challenge.org_id, region(challenge.contact), timestamp(day)[:10])
         _, item = self._table.update(
-            key,
-            "SET expiration = :expiration ADD opened :opened, confirmed :confirmed",
-            opened=opened,
-            confirmed=confirmed,
+            rate_key(challenge.org_id, region(challenge.contact), timestamp(day)[:10]),
+            f"SET expiration = :expiration, counted = :this ADD {counted} :one",
+            _NOT_COUNTED_YET,
+            this=f"{challenge.challenge_id} {counted}",
+            one=1,
             **expiring(day, KEPT_FOR),
         )
-        return Rate(item["opened"], item["confirmed"])
-
-    def _move(
-        self, message: Message, before: MessageState, after: MessageState, now: datetime
-    ) -> bool:
-        held, _ = self._table.update(
-            message_key(message.challenge_id, message.message_id),
-            "SET #state = :after, #at = :at ADD attempts :one",
-            _IN_STATE,
-            before=before,
-            after=after,
-            at=timestamp(now),
-            one=int(after is MessageState.SENDING),
-        )
-        return held
+        return Rate(item.get(Counted.OPENED, 0), item.get(Counted.CONFIRMED, 0))
