@@ -1,16 +1,17 @@
 """GET and HEAD /f/{token}: the page on which people agree to messages. It changes nothing."""
 
 from consents.domain.errors import NotFound
-from consents.forms import languages, page_wiring
+from consents.forms import page_wiring
 from consents.forms import wiring as form_wiring
 from consents.forms.error_pages import new_stamp
 from consents.forms.form import State
-from consents.forms.page_errors import LinkClosed
 from consents.forms.pages import Fill, form_page, specimen_page
 from consents.forms.tokens import parse_token
 from consents.forms.visit import Shown
 from consents.http.page_endpoint import PageRequest, page_endpoint
 from consents.http.response import Response
+from consents.pages import languages
+from consents.pages.errors import LinkClosed
 
 forms = form_wiring.forms()
 

@@ -3,13 +3,16 @@
 from dataclasses import replace
 
 from consents.domain.outcome import Stored
-from consents.forms import form_post, languages, page_wiring
+from consents.forms import page_wiring
 from consents.forms import wiring as form_wiring
+from consents.forms.form_post import post_of
 from consents.forms.pages import submitted_page
 from consents.forms.visit import Shown, visit_of
 from consents.http.page_endpoint import PageRequest, page_endpoint
 from consents.http.response import Response
 from consents.opt_in import wiring as opt_in_wiring
+from consents.pages import languages
+from consents.pages.post import read_fields
 
 submissions = page_wiring.submissions(opt_in_wiring.asker().ask_visitor)
 
@@ -17,11 +20,7 @@ submissions = page_wiring.submissions(opt_in_wiring.asker().ask_visitor)
 @page_endpoint(page_wiring.error_pages(), configured_url=form_wiring.public_url())
 def handler(request: PageRequest[Shown]) -> Response:
     """Record what was agreed to, and say so; a repeat gets the same page."""
-    form_post.check_origin(
-        request.header("sec-fetch-site"), request.header("origin"), request.public_url
-    )
-    body = request.body(form_post.MAX_BYTES)
-    post = form_post.parse(body, request.header("content-type"))
+    post = post_of(read_fields(request))
     form, before = submissions.open(request.path("token"), post.stamp)
     lang = languages.choose(post.lang, form.locale, request.header("accept-language"))
     visit = visit_of(request, form, lang, post, before)

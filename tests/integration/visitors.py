@@ -8,10 +8,11 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from consents.forms import stamps
 from consents.forms import wiring as form_wiring
 from consents.forms.form import Form
-from consents.forms.pages import bare_page, page_hash
+from consents.forms.pages import bare_page
+from consents.pages import stamps
+from consents.pages.page import page_hash
 
 from tests.factories import COMPLETE_TEXT
 from tests.integration.conftest import Invoke, Tenant

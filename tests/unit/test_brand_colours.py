@@ -1,7 +1,7 @@
 """The colours of a page have the contrast that WCAG asks for, whatever the brand's colour is."""
 
 import pytest
-from consents.forms.brand_colours import DARK_PAGE, EDGE, LIGHT_PAGE, TEXT, contrast, palette
+from consents.pages.brand_colours import DARK_PAGE, EDGE, LIGHT_PAGE, TEXT, contrast, palette
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,8 +4,9 @@ from contextlib import suppress
 
 import pytest
 from consents.domain.errors import MalformedBody, UnsupportedMediaType
-from consents.forms.form_post import Post, check_origin, parse
-from consents.forms.page_errors import FromElsewhere
+from consents.forms.form_post import Post, post_of
+from consents.pages.errors import FromElsewhere
+from consents.pages.post import check_origin, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,16 +16,18 @@ URL = "https://text.example.com/live"
 
 def test_fields_are_read_by_name() -> None:
     body = b"stamp=v1&lang=es&website=&number=%28555%29+444-3333&agree=yes&other=1"
-    assert parse(body, FORM) == Post("v1", "(555) 444-3333", agrees=True, trap="", lang="es")
+    assert post_of(parse(body, FORM)) == Post(
+        "v1", "(555) 444-3333", agrees=True, trap="", lang="es"
+    )
 
 
 def test_a_missing_field_is_empty() -> None:
-    assert parse(b"", FORM) == Post("", "", agrees=False, trap="", lang="")
+    assert post_of(parse(b"", FORM)) == Post("", "", agrees=False, trap="", lang="")
 
 
 @pytest.mark.parametrize("content_type", [FORM.upper(), f"{FORM}; charset=UTF-8"])
 def test_the_type_of_a_form_may_have_parameters(content_type: str) -> None:
-    assert parse(b"agree=yes", content_type).agrees
+    assert post_of(parse(b"agree=yes", content_type)).agrees
 
 
 @pytest.mark.parametrize("content_type", ["", "application/json", f"x{FORM}"])
@@ -42,7 +45,7 @@ def test_a_body_that_is_no_form_is_malformed(body: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_no_body_is_an_error_of_the_service(body: bytes) -> None:
     with suppress(MalformedBody):
-        assert isinstance(parse(body, FORM), Post)
+        assert isinstance(post_of(parse(body, FORM)), Post)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 from consents.domain.fields import possible_number
-from consents.forms import phone_numbers
+from consents.pages import phone_numbers
 from hypothesis import given
 from hypothesis import strategies as st
 

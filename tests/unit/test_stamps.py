@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from consents.forms import stamps
+from consents.pages import stamps
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
-from consents.forms.form import LANGUAGES
-from consents.forms.templating import TEMPLATES, compile_templates, dictionary, environment, words
+from consents.pages.languages import LANGUAGES
+from consents.pages.templating import TEMPLATES, compile_templates, dictionary, environment, words
 from jinja2 import FileSystemLoader, ModuleLoader, UndefinedError
 from markupsafe import Markup
 

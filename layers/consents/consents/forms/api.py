@@ -12,12 +12,13 @@ from consents.domain.errors import Invalid, NotFound
 from consents.domain.record import text_hash
 from consents.domain.sender_profile import SenderProfile
 from consents.forms.disclosures import missing_disclosures
-from consents.forms.form import LANGUAGES, Confirm, Form, MessageType
+from consents.forms.form import Confirm, Form, MessageType
 from consents.forms.orders import Order
 from consents.forms.tokens import Token, is_form_id
 from consents.http import json_text
 from consents.http.response import Response
 from consents.messages import numbers
+from consents.pages.languages import LANGUAGES
 
 MAX_BYTES = 1024 * 1024
 

@@ -30,10 +30,6 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
-LANGUAGES = ("en", "es")
-"""The languages that pages have."""
-
-
 @dataclass(frozen=True, slots=True)
 class Form:
     """A form as it was made; only `closed_at` and `submissions` change.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from consents.forms.form import Form
 from consents.forms.tokens import Token
+from consents.pages import stamps
 
 
 class FormKeys:
@@ -25,4 +26,4 @@ class FormKeys:
     @property
     def stamp(self) -> bytes:
         """The key of stamps."""
-        return bytes.fromhex(self._hash("stamp"))
+        return stamps.signing_key(self._hash)

@@ -10,8 +10,6 @@ CONSENT_METHOD = "hosted_form"
 
 MAX_USER_AGENT_LENGTH = 1024
 
-_REFERENCE_LENGTH = 12
-
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -30,12 +28,6 @@ class Submission:
     form_url: str
     page_hash: str
     page_lang: str
-
-    @property
-    def reference(self) -> str:
-        """What people may name a submission by, in three groups."""
-        text = self.nonce[:_REFERENCE_LENGTH].upper()
-        return "-".join((text[:4], text[4:8], text[8:]))
 
 
 def web_evidence(submission: Submission) -> dict[str, str]:

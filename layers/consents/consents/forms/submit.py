@@ -11,17 +11,18 @@ from consents.capture.capture import Ledger, capture
 from consents.domain.errors import NotFound, Unavailable
 from consents.domain.record import Receipt
 from consents.domain.sender_profile import SenderProfile
-from consents.forms import phone_numbers, stamps
 from consents.forms.form import Confirm, Form, State
 from consents.forms.form_post import AGREE, NUMBER
 from consents.forms.keys import FormKeys
-from consents.forms.page_errors import Incomplete, LinkClosed, ReadAgain
-from consents.forms.pages import bare_page, page_hash
-from consents.forms.stamps import Stamp
+from consents.forms.pages import bare_page
 from consents.forms.submission import MAX_USER_AGENT_LENGTH, Submission, record_of, web_evidence
 from consents.forms.tokens import parse_token
 from consents.forms.visit import Visit
 from consents.messages import numbers
+from consents.pages import phone_numbers, stamps
+from consents.pages.errors import Incomplete, LinkClosed, ReadAgain
+from consents.pages.page import page_hash
+from consents.pages.stamps import Stamp
 
 _NO_NONCE = "-"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from consents.domain.record import Receipt
+from consents.domain.sender_profile import SenderProfile
 from consents.forms.form import Form
 from consents.forms.form_post import Post
 from consents.forms.submission import Submission
@@ -17,6 +18,15 @@ class Shown:
     form: Form
     lang: str
     post: Post | None = None
+
+    @property
+    def profile(self) -> SenderProfile:
+        """Whose form it is."""
+        return self.form.profile
+
+    def sent(self) -> dict[str, str] | None:
+        """Return the fields of a submission, which can be sent again, or None."""
+        return self.post.fields() if self.post else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Which language a visitor reads a page in."""
 
-from consents.forms.form import LANGUAGES
+LANGUAGES = ("en", "es")
+"""The languages that pages have."""
 
 DEFAULT = "en"
 

@@ -1,13 +1,15 @@
 """The stamp of a page: that we showed it, when, and with what content.
 
 `v1.{milliseconds}.{nonce}.{page hash}.{signature}`, each part of fixed length, so that no two ways
-to split a stamp exist. The signature is an HMAC-SHA256 of the other parts and the form's id.
-Nothing is stored when a page is shown; a stamp makes one record, however often it is sent.
+to split a stamp exist. The signature is an HMAC-SHA256 of the other parts and the id of what the
+page is about: a form or a challenge. Nothing is stored when a page is
+shown; a stamp makes one record, however often it is sent.
 """
 
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -40,18 +42,26 @@ class Stamp:
         return MIN_AGE <= now - self.shown_at <= VALID_FOR
 
 
-def issue(key: bytes, form_id: str, page_hash: str, now: datetime) -> str:
-    """Return a new stamp of a page of a form, shown now; `page_hash` has 64 hex digits."""
+def signing_key(keyed_hash: Callable[[str], str]) -> bytes:
+    """Return the key of stamps; `keyed_hash` returns the HMAC of a text, in hex."""
+    return bytes.fromhex(keyed_hash("stamp"))
+
+
+def issue(key: bytes, subject: str, page_hash: str, now: datetime) -> str:
+    """Return a new stamp of a page, shown now; `page_hash` has 64 hex digits.
+
+    `subject` is the id of what the page is about, which no two kinds of pages share.
+    """
     milliseconds = (now - _EPOCH) // _MILLISECOND
     nonce = secrets.token_hex(_NONCE_BYTES)
     signed = f"v1.{milliseconds:013}.{nonce}.{page_hash[:_PAGE_HASH_LENGTH]}"
-    return f"{signed}.{_signature(key, form_id, signed)}"
+    return f"{signed}.{_signature(key, subject, signed)}"
 
 
-def read(key: bytes, form_id: str, text: str) -> Stamp | None:
-    """Return the stamp that a text is, or None if it is forged or of another form."""
+def read(key: bytes, subject: str, text: str) -> Stamp | None:
+    """Return the stamp that a text is, or None if it is forged or of another page."""
     found = _STAMP.fullmatch(text)
-    if not found or not hmac.compare_digest(found[5], _signature(key, form_id, found[1])):
+    if not found or not hmac.compare_digest(found[5], _signature(key, subject, found[1])):
         return None
     return Stamp(_EPOCH + int(found[2]) * _MILLISECOND, found[3], found[4])
 
@@ -62,5 +72,5 @@ def nonce_of(text: str) -> str | None:
     return found[3] if found else None
 
 
-def _signature(key: bytes, form_id: str, signed: str) -> str:
-    return hmac.new(key, f"{signed}.{form_id}".encode(), sha256).hexdigest()
+def _signature(key: bytes, subject: str, signed: str) -> str:
+    return hmac.new(key, f"{signed}.{subject}".encode(), sha256).hexdigest()

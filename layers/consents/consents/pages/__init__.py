@@ -1,0 +1,1 @@
+"""Pages that people read: templates and words, stamps, errors. What a page asks is a feature's."""
