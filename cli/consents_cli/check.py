@@ -9,7 +9,7 @@ import orjson
 import typer
 from consents.decisions import check_api
 from consents.decisions.api import MAX_CONTACTS, Sender
-from consents.decisions.check import Asker
+from consents.decisions.check import Asker, valid_contacts
 from consents.decisions.check import check as decide_all
 from consents.decisions.decide import Reason
 from consents.decisions.decision_ids import DecisionIds
@@ -19,6 +19,7 @@ from consents.http.response import Response
 from rich.console import RenderableType
 
 from consents_cli import output
+from consents_cli.access_log import Action, open_access_log
 from consents_cli.errors import Failed, exit_on_error
 from consents_cli.history import named_sender
 from consents_cli.options import AsJson, OrgId, Region, StackName
@@ -65,6 +66,7 @@ def answer(stack: Stack, org_id: str, sender: str, contacts: Sequence[str]) -> R
     rules = stack.entries.entry(org_id).organization.rules
     shown: Sender = named_sender(stack, org_id, sender)
     asker = Asker(org_id, shown.key, rules)
+    open_access_log(stack).insert(Action.CONTACT_CHECKED, org_id, sorted(valid_contacts(contacts)))
     try:
         found = decide_all(
             contacts, asker, stack.reader, now=datetime.now(UTC), time_left=lambda: _SECONDS

@@ -13,6 +13,7 @@ from consents.domain.errors import Unavailable
 from consents.domain.record import StoredRecord, timestamp
 
 from consents_cli import output
+from consents_cli.access_log import Action, open_access_log
 from consents_cli.errors import Failed
 from consents_cli.options import AsJson, OrgId, Region, StackName
 from consents_cli.senders import number
@@ -49,6 +50,7 @@ def export(
 
 def exported(stack: Stack, org_id: str, contact: str, now: datetime) -> dict[str, Any]:
     """Return the records of a contact as the history route has them, of all senders."""
+    open_access_log(stack).insert(Action.CONTACT_EXPORTED, org_id, [contact])
     records = _records(stack, org_id, contact)
     hashes = {one.evidence.get("agreement_text_hash") for one in records} - {None}
     renderer = search_api.Renderer(stack.consent_ids)

@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from consents_cli import output
+from consents_cli.access_log import Action, open_access_log
 from consents_cli.errors import Failed
 from consents_cli.options import AsJson, OrgId, Region, StackName
 from consents_cli.senders import number
@@ -57,6 +58,7 @@ def records(stack: Stack, org_id: str, contact: str, sender: str | None) -> list
     """
     number(contact)
     rules = stack.entries.entry(org_id).organization.rules
+    open_access_log(stack).insert(Action.CONTACT_VIEWED, org_id, [contact])
     found = stack.ledger.history(org_id, contact)
     senders = {record.sender for record in found}
     shown = found

@@ -16,6 +16,7 @@ from consents.domain.ulid import new_ulid
 from rich.text import Text
 
 from consents_cli import output
+from consents_cli.access_log import Action, open_access_log
 from consents_cli.errors import Failed
 from consents_cli.history import named_sender
 from consents_cli.options import AsJson, OrgId, Region, StackName
@@ -59,7 +60,7 @@ def revoke(
     opened.entries.entry(org)  # else an unknown organization looks like one without records
     every = Sender(EVERY_SENDER, None)
     key = every.key if sender is None else named_sender(opened, org, sender).key
-    body = _revoke(opened, org, contact, Revocation(key, at, evidence), receipt, dry_run=dry_run)
+    body = store(opened, org, contact, Revocation(key, at, evidence), receipt, dry_run=dry_run)
     output.show(body, as_json=as_json, people=lambda: _for_people(contact, body, dry_run=dry_run))
 
 
@@ -82,16 +83,24 @@ def _evidence(
     return at, evidence
 
 
-def _revoke(
+def store(
     stack: Stack,
     org_id: str,
     contact: str,
     revocation: Revocation,
     receipt: Receipt,
     *,
-    dry_run: bool,
+    reason: str = "",
+    dry_run: bool = False,
 ) -> Mapping[str, Any]:
-    """Return the body of the route's response."""
+    """Store a revocation through the use case of the API, and return the route's body.
+
+    The access log has an entry first, with the operator's `reason`.
+
+    Raises:
+        Failed: the ledger did not answer, or the access log took no entry.
+    """
+    open_access_log(stack).insert(Action.CONSENT_REVOKED, org_id, [contact], reason)
     revoker = Revoker(org_id, stack.ledger, stack.reader, receipt, lambda: _SECONDS, dry_run)
     try:
         found = stack.reader.statements(org_id, [contact], lambda: _SECONDS)

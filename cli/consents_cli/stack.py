@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -30,7 +30,9 @@ from consents_cli.local_files import LocalFiles, local_files
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
 
@@ -56,6 +58,13 @@ class Stack:
     """Returns the client of the drops bucket, which few commands need."""
     sns: Callable[[], "SNSClient"]
     """Returns the client of the topic of texts, which one command needs."""
+    caller: Callable[[], str]
+    """Returns the ARN of who runs the command; an SSO session names a person in it."""
+    cloudwatch: Callable[[], "CloudWatchClient"]
+    """Returns the client of metrics, which the console needs."""
+    logs: Callable[[], "CloudWatchLogsClient"]
+    """Returns the client of log queries, which the console needs."""
+    cloudformation: "CloudFormationClient"
 
     @property
     def reader(self) -> ContactReader:
@@ -164,17 +173,18 @@ def connect(
     Raises:
         Failed: there is no such stack, or it is of another template.
     """
-    cloudformation = session.client("cloudformation", endpoint_url=endpoint_url, config=config)
+    client_of = partial(session.client, endpoint_url=endpoint_url, config=config)
+    cloudformation = client_of("cloudformation")
     outputs = _outputs(cloudformation, name)
-    dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=config)
+    dynamodb = client_of("dynamodb")
     client = Boto3Client(lambda: dynamodb)
     directory = Table(client, outputs["DirectoryTable"])
 
     @cache
     def pepper() -> bytes:
-        secrets = session.client("secretsmanager", endpoint_url=endpoint_url, config=config)
-        response = secrets.get_secret_value(SecretId=outputs["PepperSecret"])
-        return response["SecretString"].encode()
+        secrets = client_of("secretsmanager")
+        secret: str = secrets.get_secret_value(SecretId=outputs["PepperSecret"])["SecretString"]
+        return secret.encode()
 
     return Stack(
         name=name,
@@ -185,8 +195,12 @@ def connect(
         ledger=Ledger(Table(client, outputs["LedgerTable"])),
         dynamodb=dynamodb,
         pepper=pepper,
-        s3=cache(lambda: session.client("s3", endpoint_url=endpoint_url, config=config)),
-        sns=cache(lambda: session.client("sns", endpoint_url=endpoint_url, config=config)),
+        s3=cache(lambda: client_of("s3")),
+        sns=cache(lambda: client_of("sns")),
+        caller=cache(lambda: client_of("sts").get_caller_identity()["Arn"]),
+        cloudwatch=cache(lambda: client_of("cloudwatch")),
+        logs=cache(lambda: client_of("logs")),
+        cloudformation=cloudformation,
     )
 
 

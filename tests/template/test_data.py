@@ -116,8 +116,8 @@ def test_an_edit_that_can_lose_data_is_found(edit: Edit, finding: str) -> None:
     assert finding in losses(template) + leftovers(template)
 
 
-@pytest.mark.parametrize("table", ["LedgerTable", "DirectoryTable"])
-def test_the_ledger_and_the_directory_can_be_restored(template: Template, table: str) -> None:
+@pytest.mark.parametrize("table", ["LedgerTable", "DirectoryTable", "AccessLogTable"])
+def test_tables_that_must_outlive_mistakes_can_be_restored(template: Template, table: str) -> None:
     resource = template["Resources"][table]
 
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
@@ -144,6 +144,7 @@ def test_temporary_items_expire(template: Template, table: str) -> None:
 IDENTITY = {
     "LedgerTable": {"KeySchema": ["pk", "sk"]},
     "DirectoryTable": {"KeySchema": ["pk", "sk"]},
+    "AccessLogTable": {"KeySchema": ["day", "entry"]},
     "IdempotencyTable": {"KeySchema": ["id"]},
     "RateLimitsTable": {"KeySchema": ["org_id"]},
     "ImportsTable": {"KeySchema": ["import_id", "item"]},

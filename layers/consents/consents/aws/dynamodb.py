@@ -232,15 +232,6 @@ class Table:
             **{name: value for name, value in optional.items() if value},
         }
 
-    def scan(self, filtered: str, **values: Any) -> Iterator[Values]:
-        """Return the items of the whole table that match a filter."""
-        parameters = {
-            "FilterExpression": filtered,
-            "ExpressionAttributeValues": _placeholders(values),
-            "ConsistentRead": True,
-        }
-        return self._pages("Scan", parameters)
-
     def _pages(self, operation: str, parameters: Mapping[str, Any]) -> Iterator[Values]:
         page: dict[str, Any] = {}
         while True:
