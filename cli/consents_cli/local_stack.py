@@ -125,6 +125,7 @@ def _bring_up(files: LocalFiles, port: int, build: bool) -> subprocess.Popen[byt
         sam.deploy(files, engine.url(port))
     with _step("demo organization"):
         stack = connect_local(engine.url(port))
+        lock_log(stack)
         state = _state(stack, engine.url(port))
         files.write_state(state)
     _print(state, files)
@@ -156,6 +157,18 @@ def _ask_to_stop(owner: int, files: LocalFiles) -> None:
         time.sleep(0.05)
 
 
+def lock_log(stack: Stack) -> None:
+    """Lock the log's bucket as on AWS: MiniStack's CloudFormation ignores Object Lock."""
+    retention: Any = {"Mode": "GOVERNANCE", "Days": 1}
+    stack.s3().put_object_lock_configuration(
+        Bucket=stack.output("LogBucket"),
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": retention},
+        },
+    )
+
+
 def _state(stack: Stack, endpoint_url: str) -> dict[str, Any]:
     api, stage = stack.outputs["ApiId"], stack.outputs["StageName"]
     api_url = f"{endpoint_url}/restapis/{api}/{stage}/_user_request_"
@@ -167,6 +180,8 @@ def _state(stack: Stack, endpoint_url: str) -> dict[str, Any]:
         "stack_name": stack.name,
         "tables": stack.tables,
         "drops_bucket": stack.output("DropsBucket"),
+        "log_bucket": stack.output("LogBucket"),
+        "log_origin": stack.output("LogOrigin"),
         "inbound_topic_arn": stack.output("InboundTopic"),
         "form_url": demo.create_form(stack, api_url, organization["org_id"]),
         "organizations": [organization],

@@ -15,7 +15,9 @@ METRICS = table(PAGE, "Metric")
 SOURCES = tracked("layers/*.py", "functions/*.py")
 
 _EVENT = re.compile(r"[a-z]+(?:_[a-z]+)*\.[a-z]+(?:_[a-z]+)*")
-_METRIC = re.compile(r"(?:Calls|Contacts|Records|Requests|Messages)[A-Z][a-zA-Z]+|RequestLatency")
+_METRIC = re.compile(
+    r"(?:Calls|Contacts|Log|Records|Requests|Messages)[A-Z][a-zA-Z]+|RequestLatency"
+)
 _LEVELS = {"info", "warning", "error"}
 _SUBJECTS = {event.partition(".")[0] for event in EVENTS}
 

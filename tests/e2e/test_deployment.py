@@ -117,7 +117,8 @@ def for_the_engine(source: Path) -> None:
     """Change a built template for the engine."""
     template = language_extensions.apply(parse_yaml_file(str(source)), {})
     resources = template["Resources"]
-    del resources["DropsBucketPolicy"], resources["OtherQueuesPolicy"]
+    for name in ("DropsBucketPolicy", "LogBucketPolicy", "OtherQueuesPolicy"):
+        del resources[name]
     for name in ("PlanQueuePolicy", "InboundQueuePolicy"):
         notified = resources[name]["Properties"]["PolicyDocument"]
         allowed = [each for each in notified["Statement"] if each["Effect"] == "Allow"]
@@ -387,10 +388,13 @@ HOLD_DATA = {
     "IdempotencyTable",
     "ImportsTable",
     "LedgerTable",
+    "LogBucket",
+    "LogKey",
+    "LogTable",
     "Pepper",
     "RateLimitsTable",
 }
-RETAINED = {"DirectoryTable", "DropsBucket", "FormsTable", "LedgerTable", "Pepper"}
+RETAINED = HOLD_DATA - {"IdempotencyTable", "ImportsTable", "RateLimitsTable"}
 
 
 def held(deployment: Deployment) -> dict[str, Any]:
@@ -439,6 +443,7 @@ def test_deleted_stack_leaves_its_evidence_and_no_more(deployment: Deployment) -
         *deployment.aws("dynamodb").list_tables()["TableNames"],
         *(each["Name"] for each in deployment.aws("s3").list_buckets()["Buckets"]),
         *(each["Name"] for each in deployment.aws("secretsmanager").list_secrets()["SecretList"]),
+        *(each["KeyId"] for each in deployment.aws("kms").list_keys()["Keys"]),
         *deployment.aws("sqs").list_queues().get("QueueUrls", []),
         *(each["FunctionName"] for each in deployment.aws("lambda").list_functions()["Functions"]),
         *(each["RoleName"] for each in deployment.aws("iam").list_roles()["Roles"]),

@@ -83,6 +83,8 @@ def test_stack_json_has_everything_a_client_needs(stack: LocalStack) -> None:
         "api_url",
         "aws_endpoint_url",
         "drops_bucket",
+        "log_bucket",
+        "log_origin",
         "form_url",
         "inbound_topic_arn",
         "region",

@@ -29,7 +29,7 @@ def with_own_number(dynamodb: "DynamoDBClient", tenant: Tenant) -> Tenant:
     named = {"phone_number_id": tenant.phone_number_id, "phone_number": number}
     for item in (
         sender_key(tenant.org_id, tenant.phone_number_id) | named,
-        number_key(number) | {"org_id": tenant.org_id},
+        number_key(number) | {"org_id": tenant.org_id, "phone_number_id": tenant.phone_number_id},
     ):
         dynamodb.put_item(TableName="DirectoryTable", Item=encode_item(item))
     return replace(tenant, phone_number=number)

@@ -116,7 +116,7 @@ def test_an_edit_that_can_lose_data_is_found(edit: Edit, finding: str) -> None:
     assert finding in losses(template) + leftovers(template)
 
 
-@pytest.mark.parametrize("table", ["LedgerTable", "DirectoryTable", "AccessLogTable"])
+@pytest.mark.parametrize("table", ["LedgerTable", "DirectoryTable", "AccessLogTable", "LogTable"])
 def test_tables_that_must_outlive_mistakes_can_be_restored(template: Template, table: str) -> None:
     resource = template["Resources"][table]
 
@@ -126,15 +126,17 @@ def test_tables_that_must_outlive_mistakes_can_be_restored(template: Template, t
     assert recovery["PointInTimeRecoveryEnabled"] is True
 
 
-@pytest.mark.parametrize("name", ["Pepper", "DropsBucket", "DropsBucketPolicy"])
-def test_the_secret_and_the_bucket_outlive_their_stack(template: Template, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["Pepper", "DropsBucket", "DropsBucketPolicy", "LogBucket", "LogBucketPolicy", "LogKey"]
+)
+def test_secret_key_and_buckets_outlive_their_stack(template: Template, name: str) -> None:
     resource = template["Resources"][name]
 
     assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
     assert resource["UpdateReplacePolicy"] == "Retain"
 
 
-@pytest.mark.parametrize("table", ["IdempotencyTable", "ImportsTable"])
+@pytest.mark.parametrize("table", ["IdempotencyTable", "ImportsTable", "LogTable"])
 def test_temporary_items_expire(template: Template, table: str) -> None:
     expiry = template["Resources"][table]["Properties"]["TimeToLiveSpecification"]
 
@@ -149,6 +151,11 @@ IDENTITY = {
     "RateLimitsTable": {"KeySchema": ["org_id"]},
     "ImportsTable": {"KeySchema": ["import_id", "item"]},
     "FormsTable": {"KeySchema": ["pk", "sk"]},
+    "LogTable": {"KeySchema": ["pk", "sk"]},
+    "LogBucket": {
+        "BucketName": {"Fn::Sub": "${AWS::StackName}-log-${AWS::AccountId}-${AWS::Region}"}
+    },
+    "LogKey": {},
     "Pepper": {},
     "DropsBucket": {
         "BucketName": {"Fn::Sub": "${AWS::StackName}-drops-${AWS::AccountId}-${AWS::Region}"}

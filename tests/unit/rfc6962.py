@@ -17,7 +17,7 @@ def mth(leaves: Sequence[bytes]) -> bytes:
     if len(leaves) <= 1:
         return leaves[0] if leaves else sha256(b"").digest()
     k = _split(len(leaves))
-    return _node(mth(leaves[:k]), mth(leaves[k:]))
+    return node(mth(leaves[:k]), mth(leaves[k:]))
 
 
 def inclusion(at: int, leaves: Sequence[bytes]) -> list[bytes]:
@@ -46,11 +46,11 @@ def root_from_inclusion(leaf_hash: bytes, at: int, size: int, proof: Sequence[by
     for one in proof:
         assert last
         if at & 1 or at == last:
-            root = _node(one, root)
+            root = node(one, root)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            root = _node(root, one)
+            root = node(root, one)
         at, last = at >> 1, last >> 1
     assert not last
     return root
@@ -71,17 +71,18 @@ def roots_from_consistency(
     for one in hashes[1:]:
         assert last
         if at & 1 or at == last:
-            old_side, new_side = _node(one, old_side), _node(one, new_side)
+            old_side, new_side = node(one, old_side), node(one, new_side)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            new_side = _node(new_side, one)
+            new_side = node(new_side, one)
         at, last = at >> 1, last >> 1
     assert not last
     return old_side, new_side
 
 
-def _node(left: bytes, right: bytes) -> bytes:
+def node(left: bytes, right: bytes) -> bytes:
+    """Return the hash of an inner node."""
     return sha256(b"\1" + left + right).digest()
 
 

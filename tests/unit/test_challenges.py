@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from consents.domain.errors import Invalid, NotFound
-from consents.messages.texts import confirmation_text, welcome_text
+from consents.messages.texts import confirmation_text, help_text, stop_text, welcome_text
 from consents.opt_in.api import parse_question
 from consents.opt_in.challenge import Challenge, State
 from consents.opt_in.sms import MAX_PARTS, is_gsm, parts
@@ -45,6 +45,19 @@ def test_the_text_says_who_what_how_often_and_how_to_stop() -> None:
     assert welcome_text(profile, "tips", "Weekly.", "en") == (
         "Northside Dental: You're signed up for tips. Weekly. "
         "Msg & data rates may apply. Reply HELP for help, STOP to opt out."
+    )
+
+
+def test_an_answer_to_a_keyword_says_who_and_how_to_undo_it() -> None:
+    profile = sender_profile(program="Appointment reminders.", help_contact="555-0100")
+
+    assert stop_text(profile) == (
+        "Northside Dental: You are unsubscribed. No more messages will be sent. "
+        "Reply START to sign up again."
+    )
+    assert help_text(profile) == (
+        "Northside Dental: Appointment reminders. For help: 555-0100. "
+        "Msg & data rates may apply. Reply STOP to opt out."
     )
 
 

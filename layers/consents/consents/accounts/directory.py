@@ -105,6 +105,14 @@ class Directory:
         item = self._table.get(number_key(phone_number))
         return item["org_id"] if item else None
 
+    def profile_of_number(self, phone_number: str) -> SenderProfile | None:
+        """Return the profile of the sender with a number, or None if no organization has it."""
+        number = self._table.get(number_key(phone_number))
+        organization = self.organization(number["org_id"]) if number else None
+        if number is None or organization is None:
+            return None
+        return self.profile(organization, number.get("phone_number_id", ""))
+
     def rules(self, org_id: str, version: int) -> Rules:
         """Return a version of an organization's rules; the default is version 0.
 

@@ -151,18 +151,19 @@ class DirectoryWriter:
         self._write(
             self._has_organization(org_id),
             (update, f"phone number id {sender.phone_number_id} has another number already"),
-            self._owned(org_id, sender.phone_number),
+            self._owned(org_id, sender),
         )
 
-    def _owned(self, org_id: str, phone_number: str) -> Step:
+    def _owned(self, org_id: str, sender: Sender) -> Step:
         """Set that an organization has a number: what contacts text to it is about this one."""
         update = self._table.update_if(
-            number_key(phone_number),
-            "SET org_id = :org_id",
+            number_key(sender.phone_number),
+            "SET org_id = :org_id, phone_number_id = :id",
             "attribute_not_exists(pk) OR org_id = :org_id",
             org_id=org_id,
+            id=sender.phone_number_id,
         )
-        return update, f"number {phone_number} belongs to another organization"
+        return update, f"number {sender.phone_number} belongs to another organization"
 
     def change_profile(
         self, org_id: str, phone_number_id: str, changes: Mapping[str, str | list[str]]

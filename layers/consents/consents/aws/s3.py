@@ -1,6 +1,7 @@
 """S3: the objects of one bucket, read and written in pieces."""
 
 import io
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from consents.aws.dynamodb import attempts
 from consents.aws.errors import error_code
+from consents.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,6 +26,7 @@ CALLS_AT_A_TIME = 8
 CONFIG = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 """Only this signature binds presigned URLs to headers; they name the bucket's region."""
 
+_WRITE_TRIES = 8
 _GONE = {"NoSuchKey", "NoSuchVersion", "404"}
 
 
@@ -62,9 +66,45 @@ class Objects:
         pieces = response["Body"].iter_chunks(PIECE)
         yield from pieces if is_range else between(pieces, start, end)
 
+    def get(self, key: str) -> tuple[bytes, str]:
+        """Return a small object, and the ETag of this version.
+
+        Raises:
+            ObjectGone: there is no such object.
+        """
+        try:
+            response = self._client.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error_code(error) in _GONE:
+                raise ObjectGone from None
+            raise
+        return response["Body"].read(), response["ETag"]
+
     def write(self, key: str, content: bytes) -> None:
         """Write an object."""
         self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def write_new(self, key: str, content: bytes) -> bool:
+        """Write an object unless one is there; return whether it did."""
+        return self._write_if(key, content, {"IfNoneMatch": "*"})
+
+    def replace(self, key: str, content: bytes, etag: str) -> bool:
+        """Write an object if its ETag is still this; return whether it did."""
+        return self._write_if(key, content, {"IfMatch": etag})
+
+    def _write_if(self, key: str, content: bytes, condition: Mapping[str, Any]) -> bool:
+        for _ in attempts(time.sleep, _WRITE_TRIES):
+            try:
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=content, **condition)
+            except ClientError as error:
+                if error_code(error) == "PreconditionFailed":
+                    return False
+                # Another write of the same object is on its way.
+                if error_code(error) != "ConditionalRequestConflict":
+                    raise
+            else:
+                return True
+        raise Unavailable
 
     def join(self, keys: Iterable[str], key: str, *, small: bool) -> None:
         """Write one object that joins several; small ones are read into memory, some at once."""

@@ -31,6 +31,25 @@ def welcome_text(profile: SenderProfile, program: str, frequency: str, lang: str
     return _text("welcome", profile, program or profile.program, frequency, lang)
 
 
+def stop_text(profile: SenderProfile) -> str:
+    """Return the answer to a STOP; it offers nothing."""
+    return (
+        f"{profile.brand}: You are unsubscribed. No more messages will be sent. "
+        "Reply START to sign up again."
+    )
+
+
+def help_text(profile: SenderProfile) -> str:
+    """Return the answer to a HELP."""
+    sentences = [
+        f"{profile.program.rstrip('.')}." if profile.program else "",
+        f"For help: {profile.help_contact}." if profile.help_contact else "",
+        _RATES,
+        "Reply STOP to opt out.",
+    ]
+    return f"{profile.brand}: {' '.join(filter(None, sentences))}"
+
+
 def _text(key: str, profile: SenderProfile, program: str, frequency: str, lang: str) -> str:
     said = _WORDS[lang]
     named = (program or said["program"]).rstrip(".")

@@ -33,7 +33,7 @@ class Challenges(Protocol):
     ) -> bool:
         """Store a challenge with its first text, and return whether no other is open."""
 
-    def add_message(self, message: Message, expires_at: datetime) -> None:
+    def add_message(self, message: Message) -> None:
         """Store one more text of a challenge."""
 
     def count(self, challenge: Challenge, counted: Counted) -> Rate:
@@ -133,7 +133,7 @@ class Asker:
         if question.resends:
             self._limits.take(challenge.org_id, challenge.contact, receipt)
             message = new_message(challenge, Kind.CONFIRMATION, receipt.received_at)
-            self._challenges.add_message(message, challenge.expires_at)
+            self._challenges.add_message(message)
             self._enqueue(challenge.org_id, message)
             return Opened(challenge, message.message_id, is_reused=True, is_sent=True)
         for message in sent:
@@ -181,7 +181,10 @@ def new_message(challenge: Challenge, kind: Kind, now: datetime, message_id: str
         message_id=message_id or str(uuid4()),
         challenge_id=challenge.challenge_id,
         kind=kind,
+        sender=challenge.sender,
+        contact=challenge.contact,
         body=challenge.welcome_text if is_welcome else challenge.confirmation_text,
         state=MessageState.QUEUED,
         at=now,
+        expires_at=challenge.expires_at,
     )

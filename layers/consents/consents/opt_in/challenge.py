@@ -34,6 +34,8 @@ class Kind(StrEnum):
 
     CONFIRMATION = "confirmation"
     WELCOME = "welcome"
+    KEYWORD = "keyword"
+    """The answer to a STOP or HELP, of no challenge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +94,21 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A text message of a challenge, and its state since `at`.
+    """A text message of a challenge, or the answer to a keyword, and its state since `at`.
 
-    `claimed_by` is the run that sends it, or that was the last to try.
+    `claimed_by` is the run that sends it, or that was the last to try. After `expires_at` it is no
+    longer wanted.
     """
 
     message_id: str
     challenge_id: str
     kind: Kind
+    sender: str
+    contact: str
     body: str
     state: MessageState
     at: datetime
+    expires_at: datetime
     attempts: int = 0
     claimed_by: str = ""
     provider: str = ""

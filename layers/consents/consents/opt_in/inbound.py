@@ -17,6 +17,7 @@ from consents.domain.record import ConsentRecord, Receipt, Status, StoredRecord
 from consents.opt_in import records, replies
 from consents.opt_in.ask import new_message
 from consents.opt_in.challenge import Challenge, Counted, Kind, Message, Rate, State
+from consents.opt_in.keyword_replies import KeywordReplies
 from consents.opt_in.records import Reply
 from consents.opt_in.replies import Meaning
 
@@ -47,7 +48,7 @@ class Challenges(Protocol):
     def confirm_after_stop(self, challenge_id: str, at: datetime) -> None:
         """Set that a contact who declined confirmed after all."""
 
-    def add_message(self, message: Message, expires_at: datetime) -> None:
+    def add_message(self, message: Message) -> None:
         """Store one more text of a challenge; the same one again changes nothing."""
 
 
@@ -67,8 +68,13 @@ class Inbox:
         ledger: ContactHistory,
         owner: Callable[[str], str | None],
         enqueue: Callable[[str, Message], None],
+        keyword_replies: KeywordReplies | None = None,
     ) -> None:
-        """`owner` returns the organization that has a number; `enqueue` lets a text be sent."""
+        """`owner` returns the organization that has a number; `enqueue` lets a text be sent.
+
+        Without `keyword_replies` the provider answers STOP and HELP.
+        """
+        self._keyword_replies = keyword_replies
         self._challenges = challenges
         self._ledger = ledger
         self._owner = owner
@@ -96,6 +102,10 @@ class Inbox:
             case Meaning.STOP:
                 keep(records.stop(reply))
                 self._decline(challenge, reply)
+                if self._keyword_replies:
+                    self._keyword_replies.answer_stop(org_id, reply)
+            case Meaning.HELP if self._keyword_replies:
+                self._keyword_replies.answer_help(org_id, reply)
             case Meaning.CONFIRM | Meaning.START if self._is_answer(challenge, reply):
                 assert challenge is not None  # noqa: S101 - what an answer is to
                 self._confirm(challenge, reply, keep)
@@ -155,7 +165,7 @@ class Inbox:
         # The id is that of the challenge's one welcome text: a repeat adds none.
         message_id = str(uuid5(NAMESPACE_URL, f"welcome:{challenge.challenge_id}"))
         message = new_message(challenge, Kind.WELCOME, reply.at, message_id)
-        self._challenges.add_message(message, challenge.expires_at)
+        self._challenges.add_message(message)
         self._enqueue(challenge.org_id, message)
 
 

@@ -54,10 +54,10 @@ def challenge_item(challenge: Challenge) -> Values:
     return key | _kept(challenge) | expiring(challenge.expires_at, KEPT_FOR)
 
 
-def message_item(message: Message, expires_at: datetime) -> Values:
-    """Return the item of a message of a challenge that expires then."""
+def message_item(message: Message) -> Values:
+    """Return the item of a message."""
     key = message_key(message.challenge_id, message.message_id)
-    return key | _kept(message) | expiring(expires_at, KEPT_FOR)
+    return key | _kept(message) | expiring(message.expires_at, KEPT_FOR)
 
 
 def challenge_of(item: Values) -> Challenge:

@@ -47,7 +47,7 @@ def send(
         NotSent: it was surely not sent, and has tries left.
     """
     challenge, message = store.find(challenge_id), store.message(challenge_id, message_id)
-    if challenge is None or message is None:
+    if message is None:
         return
     if message.state is MessageState.SENDING:
         # The run before was killed, perhaps after the provider took the text.
@@ -56,17 +56,15 @@ def send(
     claimed = store.claim(message, now)
     if claimed is None:
         return
-    _send(challenge, claimed, store, provider, now)
+    if _is_wanted(challenge, claimed, now):
+        _send(claimed, store, provider, now)
+    else:
+        store.end(claimed, MessageState.REFUSED, now)
 
 
-def _send(
-    challenge: Challenge, message: Message, store: Store, provider: Messages, now: datetime
-) -> None:
+def _send(message: Message, store: Store, provider: Messages, now: datetime) -> None:
     """Send a text that this run has claimed, and write its end."""
-    if not _is_wanted(challenge, message, now):
-        store.end(message, MessageState.REFUSED, now)
-        return
-    text = Text(message.message_id, challenge.sender, challenge.contact, message.body)
+    text = Text(message.message_id, message.sender, message.contact, message.body)
     match provider.send(text):
         case Accepted(provider_message_id):
             store.sent(message, provider.provider, provider_message_id, now)
@@ -78,10 +76,12 @@ def _send(
         case NotAccepted.REFUSED | NotAccepted.NOT_SENT:
             store.end(message, MessageState.REFUSED, now)
             if message.kind is Kind.CONFIRMATION:
-                store.decide(challenge.challenge_id, State.UNDELIVERABLE, now)
+                store.decide(message.challenge_id, State.UNDELIVERABLE, now)
 
 
-def _is_wanted(challenge: Challenge, message: Message, now: datetime) -> bool:
+def _is_wanted(challenge: Challenge | None, message: Message, now: datetime) -> bool:
+    if challenge is None:
+        return message.kind is Kind.KEYWORD and now < message.expires_at
     if message.kind is Kind.WELCOME:
         return challenge.decided == State.CONFIRMED
     return challenge.takes_answer(now)

@@ -76,13 +76,13 @@ class Challenges:
         failed = self._table.transact(
             lock,
             self._table.put_new(challenge_item(challenge), unless="pk"),
-            self._table.put_new(message_item(message, challenge.expires_at), unless="pk"),
+            self._table.put_new(message_item(message), unless="pk"),
         )
         return failed is None
 
-    def add_message(self, message: Message, expires_at: datetime) -> None:
-        """Store one more text of a challenge; the same one again changes nothing."""
-        item = encode_item(message_item(message, expires_at))
+    def add_message(self, message: Message) -> None:
+        """Store one more text; the same one again changes nothing."""
+        item = encode_item(message_item(message))
         self._table.put(item, "attribute_not_exists(pk)")
 
     def decide(self, challenge_id: str, decided: State, at: datetime) -> bool:
@@ -171,7 +171,7 @@ class Challenges:
 
         Its state changes later; the record of a repeat must not.
         """
-        kept = message_item(asked, now) | expiring(now, INBOUND_KEPT_FOR)
+        kept = message_item(asked) | expiring(now, INBOUND_KEPT_FOR)
         item = encode_item(kept | asked_key(provider, message_id))
         held, found = self._table.put(item, "attribute_not_exists(pk)")
         return asked if held else message_of(found)

@@ -12,6 +12,7 @@ from consents.messages.port import Messages
 from consents.opt_in.ask import Asker
 from consents.opt_in.challenge import Message
 from consents.opt_in.inbound import Inbox
+from consents.opt_in.keyword_replies import KeywordReplies
 from consents.opt_in.limits import TextLimits
 from consents.opt_in.queues import Outbound
 from consents.opt_in.table import Challenges
@@ -33,8 +34,13 @@ def asker() -> Asker:
 @cache
 def inbox() -> Inbox:
     """Return what takes the texts of contacts."""
-    owner = wiring.directory().owner
-    return Inbox(challenges(), wiring.ledger(), owner, enqueue)
+    directory, ledger = wiring.directory(), wiring.ledger()
+    keyword_replies = (
+        KeywordReplies(directory.profile_of_number, ledger, challenges(), enqueue)
+        if os.environ.get("KEYWORD_REPLIES") == "ours" and wiring.can_send()
+        else None
+    )
+    return Inbox(challenges(), ledger, directory.owner, enqueue, keyword_replies)
 
 
 def enqueue(org_id: str, message: Message) -> None:

@@ -13,7 +13,11 @@ WIDTH = 256
 _HEIGHT, _HASH = 8, 32
 
 type Read = Callable[[str], bytes]
-"""Returns the content of an object by its name, or raises `LookupError`."""
+"""Returns the content of an object by its name, or raises `NotStored`."""
+
+
+class NotStored(LookupError):
+    """There is no object of this name."""
 
 
 def tile_name(level: int, number: int, width: int = WIDTH) -> str:
@@ -115,7 +119,7 @@ class TileTree:
         """Return an object, or the full one where the partial one is gone."""
         try:
             return self._read(name)
-        except LookupError:
+        except NotStored:
             if name == full_name:
                 raise
             return self._read(full_name)

@@ -1,0 +1,86 @@
+"""The log's bucket: tiles, bundles and runs, the checkpoint, and batches before they are published.
+
+Under `tile/` and `index/` an object is written once, and has the same content for ever.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
+
+from consents.aws.s3 import ObjectGone, Objects
+from consents.proof.growth import LogObject
+from consents.proof.publish import LogHalted
+from consents.proof.stores import Stored
+from consents.proof.tiles import NotStored, bundle_name, read_bundle
+
+CALLS_AT_A_TIME = 16
+_OBJECTS_AT_A_TIME = 256
+
+CHECKPOINT = "checkpoint"
+
+
+class LogBucket:
+    """Reads and writes the objects of the log."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def read(self, name: str) -> bytes:
+        """Return an object, or raise `NotStored`."""
+        try:
+            return self._objects.get(name)[0]
+        except ObjectGone:
+            raise NotStored from None
+
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """Return the bytes of an object from an offset up to another, or raise `NotStored`."""
+        try:
+            return b"".join(self._objects.read(name, start=start, end=end))
+        except ObjectGone:
+            raise NotStored from None
+
+    def bundles(self, numbers: Sequence[int]) -> Iterable[list[bytes]]:
+        """Return the entries of full bundles, or raise `NotStored`."""
+        return map(read_bundle, _each(self.read, map(bundle_name, numbers)))
+
+    def batches(self, names: Sequence[str]) -> Iterable[bytes]:
+        """Return the entries of batches, or raise `NotStored`."""
+        return _each(self.read, map(_batch_name, names))
+
+    def write_batch(self, name: str, content: bytes) -> None:
+        """Write the entries of a batch."""
+        self._objects.write(_batch_name(name), content)
+
+    def write_new(self, objects: Iterable[LogObject]) -> None:
+        """Write objects; raise `LogHalted` where one is there with another content."""
+        for _ in _each(self._write_new, objects):
+            pass
+
+    def checkpoint(self) -> Stored | None:
+        """Return the published checkpoint, or None before the first."""
+        try:
+            return Stored(*self._objects.get(CHECKPOINT))
+        except ObjectGone:
+            return None
+
+    def replace_checkpoint(self, content: bytes, version: str) -> bool:
+        """Publish a checkpoint if a version is still there; return whether it did."""
+        if not version:
+            return self._objects.write_new(CHECKPOINT, content)
+        return self._objects.replace(CHECKPOINT, content, version)
+
+    def _write_new(self, one: LogObject) -> None:
+        name, content = one
+        if not self._objects.write_new(name, content) and self.read(name) != content:
+            raise LogHalted("a stored object has another content")
+
+
+def _each[T, R](act: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+    """Return what a call returns for each thing, several calls at a time."""
+    with ThreadPoolExecutor(CALLS_AT_A_TIME) as threads:
+        for batch in batched(things, _OBJECTS_AT_A_TIME, strict=False):
+            yield from threads.map(act, batch)
+
+
+def _batch_name(name: str) -> str:
+    return f"work/batches/{name}"

@@ -1,0 +1,52 @@
+"""The composition root of the log."""
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+from botocore.config import Config
+
+from consents import wiring
+from consents.aws import session
+from consents.aws.client import Boto3Client
+from consents.aws.kms import SigningKey
+from consents.aws.s3 import CONFIG, Objects
+from consents.proof.bucket import CALLS_AT_A_TIME, LogBucket
+from consents.proof.publish import Publisher
+from consents.proof.seal import Sealer
+from consents.proof.table import LogTable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@cache
+def table() -> LogTable:
+    """Return the table of the log."""
+    return LogTable(wiring.table("LOG_TABLE"))
+
+
+@cache
+def bucket() -> LogBucket:
+    """Return the bucket of the log."""
+    config = CONFIG.merge(Config(max_pool_connections=CALLS_AT_A_TIME))
+    client = cast("S3Client", session.session().create_client("s3", config=config))
+    return LogBucket(Objects(client, os.environ["LOG_BUCKET"]))
+
+
+@cache
+def key() -> SigningKey:
+    """Return the key that signs the log."""
+    return SigningKey(Boto3Client(lambda: session.boto_client("kms")), os.environ["LOG_KEY_ID"])
+
+
+@cache
+def sealer() -> Sealer:
+    """Return the sealer of this process."""
+    return Sealer(table(), bucket())
+
+
+@cache
+def publisher() -> Publisher:
+    """Return the publisher of this process."""
+    return Publisher(os.environ["LOG_ORIGIN"], table(), bucket(), key())

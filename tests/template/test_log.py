@@ -1,0 +1,67 @@
+"""The transparency log: what streams into it, what locks it, and who may sign it."""
+
+from typing import Any
+
+import pytest
+
+from tests.template.expansion import Template, allowances, listed
+
+NOBODY_MAY = (
+    "kms:CreateGrant",
+    "kms:ScheduleKeyDeletion",
+    "s3:BypassGovernanceRetention",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:PutBucketObjectLockConfiguration",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectRetention",
+)
+
+
+def key_statements(template: Template) -> list[dict[str, Any]]:
+    """Return the statements of the policy of the log's key."""
+    return list(template["Resources"]["LogKey"]["Properties"]["KeyPolicy"]["Statement"])
+
+
+def test_the_ledger_streams_items_before_and_after_a_change(template: Template) -> None:
+    ledger = template["Resources"]["LedgerTable"]["Properties"]
+
+    assert ledger["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+
+@pytest.mark.parametrize("action", NOBODY_MAY)
+def test_no_function_may_remove_or_unlock_what_is_in_the_log(
+    environment: Template, action: str
+) -> None:
+    assert action not in {each for _, actions, _ in allowances(environment) for each in actions}
+
+
+def test_every_object_of_the_log_is_locked(template: Template) -> None:
+    bucket = template["Resources"]["LogBucket"]["Properties"]
+    (rule,) = bucket["ObjectLockConfiguration"]["Rule"].values()
+
+    assert bucket["ObjectLockEnabled"] is True
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert rule["Days"] == {"Ref": "LogLockDays"}
+    assert rule["Mode"] == {"Fn::If": ["HasComplianceLock", "COMPLIANCE", "GOVERNANCE"]}
+    assert template["Conditions"]["HasComplianceLock"] == {
+        "Fn::Equals": [{"Ref": "LogLock"}, "compliance"]
+    }
+
+
+def test_the_log_expires_only_what_a_checkpoint_does_not_need(template: Template) -> None:
+    rules = template["Resources"]["LogBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+
+    assert {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule} == {"work/"}
+
+
+def test_the_key_is_of_the_type_that_checkpoints_are_signed_with(template: Template) -> None:
+    key = template["Resources"]["LogKey"]["Properties"]
+
+    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_EDWARDS25519", "SIGN_VERIFY")
+
+
+def test_administrators_of_the_key_may_not_sign(template: Template) -> None:
+    administration, *_ = key_statements(template)
+
+    assert not {"kms:*", "kms:Sign", "kms:CreateGrant"} & {*listed(administration["Action"])}
