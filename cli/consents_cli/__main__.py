@@ -17,6 +17,7 @@ from consents_cli import (
     senders,
 )
 from consents_cli.check import check
+from consents_cli.console import console
 from consents_cli.drop import drop
 from consents_cli.errors import exit_on_error
 from consents_cli.history import history
@@ -50,6 +51,7 @@ app.add_typer(outbox.app, name="outbox")
 app.add_typer(rules.app, name="rules")
 app.add_typer(contacts.app, name="contact")
 app.command()(check)
+app.command()(console)
 app.command()(drop)
 app.command()(history)
 app.command()(revoke)

@@ -1,8 +1,8 @@
 """Who looked: an entry per contact that an operator looks at, inserted before it is shown.
 
 Keys: `day`, and `entry`, which is the instant and a ULID. The indexes `ByPerson` and `ByContact`
-have the same entries by `who` and by `contact`, a keyed hash of the number: whoever looks for a
-number finds it, and nobody reads it.
+have the same entries by `who` and by `contact`. A contact is a keyed hash of its number: one who
+knows the number finds its entries, and nobody reads it from them.
 """
 
 from collections.abc import Callable, Iterator, Sequence

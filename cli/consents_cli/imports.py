@@ -45,7 +45,7 @@ def list_all(
 def find(stack: Stack, import_id: str) -> dict[str, Any] | None:
     """Return the state of an import, or None if it was neither announced nor begun."""
     found = stack.imports.find_any(import_id)
-    return None if found is None else _described(stack, [found])[0]
+    return None if found is None else described(stack, [found])[0]
 
 
 def of_organization(stack: Stack, org_id: str) -> Iterator[dict[str, Any]]:
@@ -53,17 +53,17 @@ def of_organization(stack: Stack, org_id: str) -> Iterator[dict[str, Any]]:
     after = None
     while True:
         found, after = stack.imports.of_organization(org_id, MAX_PAGE, after)
-        yield from _described(stack, found)
+        yield from described(stack, found)
         if after is None:
             return
 
 
-def flat(described: Mapping[str, Any]) -> dict[str, Any]:
+def flat(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of an import or its summary for people, one line each."""
-    shown = {"API" if name == "wire" else name: value for name, value in described.items()}
+    shown = {"API" if name == "wire" else name: value for name, value in found.items()}
     if "API" in shown:
         shown["API"] = output.API_NAMES[shown["API"]]
-    source, by_code = described["source"], described["rejected_by_code"]
+    source, by_code = found["source"], found["rejected_by_code"]
     return shown | {
         "rejected_by_code": [f"{code}: {count}" for code, count in by_code.items()] or None,
         "source": source
@@ -79,7 +79,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return output.table(({"reason": None, **row} for row in rows), names, wrapped=names[1:])
 
 
-def _described(stack: Stack, found: Sequence[PendingUpload | Import]) -> list[dict[str, Any]]:
+def described(stack: Stack, found: Sequence[PendingUpload | Import]) -> list[dict[str, Any]]:
+    """Return imports as the API describes them, each with its organization."""
     now = datetime.now(UTC)
     late = overdue(found, now)
     uploaded = stack.bucket.uploaded(late) if late else set()
