@@ -1,6 +1,5 @@
 """Take the texts that contacts send: a STOP is an opt-out in the ledger."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,10 +20,7 @@ def handler(event: dict[str, Any], context: Context) -> Any:
         return context.get_remaining_time_in_millis() / 1000
 
     def take(body: bytes) -> None:
-        reply = parse_inbound(body)
-        received_at = challenges.receive(reply.provider, reply.message_id, datetime.now(UTC))
-        at = min(reply.at, received_at)
-        receipt = Receipt(received_at, context.aws_request_id)
-        inbox.take(replace(reply, at=at), receipt, time_left)
+        reply, received_at = challenges.receive(parse_inbound(body), datetime.now(UTC))
+        inbox.take(reply, Receipt(received_at, context.aws_request_id), time_left)
 
     return process_batch(event, context, take)

@@ -5,12 +5,12 @@ from typing import Any
 
 from consents.aws.sqs import process_batch
 from consents.http.request import Context
-from consents.opt_in import wiring
+from consents.opt_in import provider_wiring, wiring
 from consents.opt_in.queues import parse_outbound
 from consents.opt_in.sending import send
 
 challenges = wiring.challenges()
-provider = wiring.provider
+provider = provider_wiring.provider
 
 
 def handler(event: dict[str, Any], context: Context) -> Any:

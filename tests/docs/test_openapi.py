@@ -36,6 +36,7 @@ from consents.imports.drop import Drop, parse_key
 from consents.imports.import_state import Counts, Import, PendingUpload
 from consents.imports.limits import MAX_OPEN_UPLOADS
 from consents.opt_in import api as opt_in
+from consents.opt_in import twilio_webhook
 from consents.opt_in.api import Opened
 from consents.opt_in.challenge import MessageState
 from consents.opt_in.challenge import State as ChallengeState
@@ -825,7 +826,8 @@ def test_every_example_of_a_header_is_valid_by_its_schema(operation: str) -> Non
 def test_the_cors_headers_are_listed_for_every_response_of_the_bulk_consents_api_only(
     operation: str,
 ) -> None:
-    expected = set() if operation in ON_ATTESTED else set(bulk_consents.cors_headers("*"))
+    of_bulk_consents = operation.endswith("BulkConsents")
+    expected = set(bulk_consents.cors_headers("*")) if of_bulk_consents else set()
     for names in header_names(operation).values():
         assert {name for name in names if name.startswith("Access-Control")} == expected
 
@@ -958,6 +960,34 @@ def test_the_states_of_a_challenge_and_its_texts_are_those_of_the_code() -> None
     assert described["state"]["enum"] == list(ChallengeState)
     texts = described["messages"]["items"]["properties"]
     assert texts["state"]["enum"] == list(MessageState)
+
+
+# --- Twilio's webhook ---
+
+WEBHOOK = OPERATIONS["receiveTwilio"]
+
+
+def test_the_webhook_has_the_path_that_is_signed_and_the_responses_of_the_code() -> None:
+    kinds = (errors.Unauthenticated, errors.MalformedBody, errors.Unavailable)
+    returned = [twilio_webhook.render_error(kind(), REQUEST_ID) for kind in kinds]
+    (taken,) = WEBHOOK["responses"]["200"]["content"]["text/xml"]["examples"].values()
+
+    assert API["paths"][twilio_webhook.PATH]["post"] == WEBHOOK
+    assert taken["value"].encode() == twilio_webhook.TAKEN.body
+    by_gateway = {"413", "429"}
+    assert WEBHOOK["responses"].keys() - by_gateway == {"200", *(str(r.status) for r in returned)}
+
+
+def test_the_text_of_the_webhook_is_read_as_described() -> None:
+    described = SCHEMAS["TextFromTwilio"]
+    (content,) = WEBHOOK["requestBody"]["content"].values()
+    value = content["examples"]["stop"]["value"]
+
+    assert valid(described, value)
+    assert twilio_webhook.reply([*value.items()], NOW).text == value["Body"]
+    for name in described["required"]:
+        with pytest.raises(errors.MalformedBody):
+            twilio_webhook.reply([pair for pair in value.items() if pair[0] != name], NOW)
 
 
 # --- idempotency keys ---

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 SERVICES = "dynamodb,dynamodbstreams,kms,s3,secretsmanager,sqs"
 
+SECRETS = {"Pepper": "pepper", "TwilioAuthToken": "0123456789abcdef0123456789abcdef"}
+
 PARTS_AHEAD = 1000
 """The window of the functions: wide, so that a planner releases all parts of a test's file."""
 
@@ -80,6 +82,7 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
         "IDEMPOTENCY_TABLE": "IdempotencyTable",
         "IMPORTS_TABLE": "ImportsTable",
         "LEDGER_TABLE": "LedgerTable",
+        "INBOUND_QUEUE": _queue_url(port, "InboundQueue"),
         "MESSAGE_PROVIDER": "outbox",
         "OUTBOUND_QUEUE": _queue_url(port, "OutboundQueue"),
         "PARTS_AHEAD": str(PARTS_AHEAD),
@@ -91,6 +94,8 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
         "PUBLIC_URL": "https://text.example.com",
         "RATE_LIMITS_TABLE": "RateLimitsTable",
         "SERVICES": SERVICES,
+        "TWILIO_ACCOUNT_SID": f"AC{'0' * 31}9",
+        "TWILIO_TOKEN_SECRET": "TwilioAuthToken",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
@@ -105,7 +110,8 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
                 wait_until_healthy(f"http://127.0.0.1:{port}/_ministack/health")
                 _create_tables(template, *template["Resources"])
                 _create_bucket_and_queues(template)
-                boto3.client("secretsmanager").create_secret(Name="Pepper", SecretString="pepper")
+                for name, value in SECRETS.items():
+                    boto3.client("secretsmanager").create_secret(Name=name, SecretString=value)
                 yield
             finally:
                 process.terminate()

@@ -257,6 +257,7 @@ EXPECTED: dict[str, tuple[int, Any]] = {
         200,
         {"success": True, "data": [], "meta": {"limit": 20, "next_cursor": None}},
     ),
+    "receive_twilio.wrong_signature": (403, None),
     "open_challenge.invalid_fields": (
         422,
         error(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
+import consents.opt_in.inbound  # noqa: F401 - before the engine names the service: one logger
 from consents.accounts.directory import number_key, sender_key
 from consents.aws.dynamodb import encode_item
-from consents.opt_in import wiring as opt_in_wiring
+from consents.opt_in import provider_wiring
 
 from tests.integration.conftest import Invoke, Tenant
 from tests.integration.invocation import Invocation, Response, event_of
@@ -64,7 +65,7 @@ class Texting:
 
     def texts(self, contact: str) -> list[str]:
         """Return the texts that a contact, or the numbers of a prefix, got, oldest first."""
-        outbox: Any = opt_in_wiring.provider()
+        outbox: Any = provider_wiring.provider()
         kept = outbox.newest(1000)
         return [each.text.body for each in reversed(kept) if each.text.contact.startswith(contact)]
 

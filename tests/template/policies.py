@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.template.expansion import SOURCE, Template, documents, listed, of_type
+from tests.template.expansion import SOURCE, Template, documents, listed, of_type, referred
 
 FUNCTIONS = sorted(of_type(SOURCE, "Serverless::Function"))
 
@@ -13,9 +13,16 @@ def attached(role: dict[str, Any]) -> set[str]:
     return {arn["Ref"] for arn in arns if isinstance(arn, dict) and "Ref" in arn}
 
 
+def of_provider(template: Template, role: str) -> set[str]:
+    """Return the logical ids of the policies that a role has with some provider of texts."""
+    policies = of_type(template, "IAM::Policy").items()
+    return {name for name, each in policies if role in referred(each["Properties"]["Roles"])}
+
+
 def statements(template: Template, function: str) -> list[dict[str, Any]]:
-    """Return what a function's role allows: its own statements, and those it shares."""
-    names = {f"{function}Role"} | attached(template["Resources"][f"{function}Role"])
+    """Return what a function's role allows: its own statements, and those it may share."""
+    role = f"{function}Role"
+    names = {role} | attached(template["Resources"][role]) | of_provider(template, role)
     return [
         statement
         for name, document in documents(template)
@@ -43,8 +50,13 @@ def bounds(template: Template, function: str) -> set[tuple[str, str]]:
 def pairs(allowed: list[dict[str, Any]]) -> set[tuple[str, str]]:
     """Return each action and resource of some statements."""
     return {
-        (action, str(resource))
+        (action, str(if_so(resource)))
         for statement in allowed
         for action in listed(statement["Action"])
         for resource in listed(statement["Resource"])
     }
+
+
+def if_so(value: Any) -> Any:
+    """Return a value as it is where its condition holds."""
+    return value["Fn::If"][1] if isinstance(value, dict) and "Fn::If" in value else value

@@ -157,6 +157,7 @@ IDENTITY = {
     },
     "LogKey": {},
     "Pepper": {},
+    "TwilioAuthToken": {},
     "DropsBucket": {
         "BucketName": {"Fn::Sub": "${AWS::StackName}-drops-${AWS::AccountId}-${AWS::Region}"}
     },

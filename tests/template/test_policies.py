@@ -19,7 +19,10 @@ PUT, UPDATE, DELETE = "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Delet
 READ_SECRET = "secretsmanager:GetSecretValue"
 LIST, LIST_VERSIONS = "s3:ListBucket", "s3:ListBucketVersions"
 READ, READ_VERSION, WRITE = "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"
-SEND = "sqs:SendMessage"
+SEND, SEND_TEXT = "sqs:SendMessage", "sms-voice:SendTextMessage"
+
+NUMBERS = "arn:${AWS::Partition}:sms-voice:${AWS::Region}:${AWS::AccountId}:*"
+"""Numbers to send texts from, which the template does not know."""
 
 
 def arn(name: str) -> dict[str, list[str]]:
@@ -38,6 +41,8 @@ RESOURCES: dict[str, Any] = {
     "idempotency": arn("IdempotencyTable"),
     "rate_limits": arn("RateLimitsTable"),
     "pepper": {"Ref": "Pepper"},
+    "twilio_token": {"Ref": "TwilioAuthToken"},
+    "numbers_in_aws": {"Fn::Sub": NUMBERS},
     "forms": arn("FormsTable"),
     "imports": arn("ImportsTable"),
     "imports_of_an_organization": {"Fn::Sub": "${ImportsTable.Arn}/index/ByOrganization"},
@@ -49,6 +54,7 @@ RESOURCES: dict[str, Any] = {
     "parts": arn("PartQueue"),
     "dead_letters": arn("DeadLetterQueue"),
     "outbound": arn("OutboundQueue"),
+    "inbound": arn("InboundQueue"),
 }
 API = {"directory": {GET}, "rate_limits": {GET}, "pepper": {READ_SECRET}}
 CAPTURE = API | {"idempotency": {DELETE, GET, PUT, UPDATE}, "rate_limits": {GET, UPDATE}}
@@ -92,7 +98,12 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "outbound": {SEND},
     },
     "ShowChallengeFunction": API | {"forms": {GET, QUERY}},
-    "SendMessageFunction": {"forms": {GET, PUT, UPDATE}},
+    "SendMessageFunction": {
+        "forms": {GET, PUT, UPDATE},
+        "numbers_in_aws": {SEND_TEXT},
+        "twilio_token": {READ_SECRET},
+    },
+    "ReceiveTwilioFunction": {"inbound": {SEND}, "twilio_token": {READ_SECRET}},
     "ReceiveMessageFunction": {
         "ledger": {INSERT, QUERY},
         "directory": {GET},
@@ -147,6 +158,19 @@ def test_the_imports_api_lists_only_uploaded_files(template: Template, function:
     )
 
     assert condition == {"StringLike": {"s3:prefix": "drops/*"}}
+
+
+def test_a_function_may_use_only_the_chosen_provider(template: Template) -> None:
+    conditions, resources = template["Conditions"], template["Resources"]
+    send, receive = ({"Ref": f"{name}FunctionRole"} for name in ("SendMessage", "ReceiveTwilio"))
+
+    assert resources["SendByAwsPolicy"]["Condition"] == "SendsByAws"
+    assert resources["SendByAwsPolicy"]["Properties"]["Roles"] == [send]
+    assert conditions["SendsByAws"] == {"Fn::Equals": [{"Ref": "MessageProvider"}, "aws"]}
+    assert resources["TwilioPolicy"]["Condition"] == "HasTwilioAccount"
+    if_it_sends = {"Fn::If": ["SendsByTwilio", send, {"Ref": "AWS::NoValue"}]}
+    assert resources["TwilioPolicy"]["Properties"]["Roles"] == [receive, if_it_sends]
+    assert conditions["SendsByTwilio"] == {"Fn::Equals": [{"Ref": "MessageProvider"}, "twilio"]}
 
 
 # ---------------------------------------------------------------- boundaries
@@ -218,6 +242,7 @@ def wildcards(template: Template) -> list[str]:
         if "*" in text_of(resource)
         and not text_of(resource).startswith("${DropsBucket.Arn}/")
         and not set(actions) <= X_RAY
+        and (actions, text_of(resource)) != ([SEND_TEXT], NUMBERS)
     ]
     return found + unknown_policies(template)
 

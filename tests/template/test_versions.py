@@ -72,6 +72,22 @@ def test_an_edit_that_leaves_a_version_stale_is_found(edit: Edit, finding: str) 
     assert finding in stale_versions(edited(edit))
 
 
+def longest(parameter: str) -> int:
+    """Return the length of the longest value that a parameter allows."""
+    allowed = PARAMETERS[parameter]
+    if "AllowedValues" in allowed:
+        return max(len(str(value)) for value in allowed["AllowedValues"])
+    return int(allowed["MaxLength"])
+
+
+def test_the_description_of_a_version_fits_with_any_parameter_values(template: Template) -> None:
+    """Lambda accepts 256 characters."""
+    for version in of_type(template, "Lambda::Version").values():
+        text = version["Properties"]["Description"]["Fn::Sub"]
+        names = re.findall(r"\$\{(\w+)\}", text)
+        assert sum(map(longest, names)) + len(re.sub(r"\$\{\w+\}", "", text)) <= 256, text
+
+
 def test_a_new_layer_publishes_a_version_of_every_function() -> None:
     changed = deepcopy(SOURCE)
     changed["Resources"]["ConsentsLayer"]["Properties"]["ContentUri"] += "/changed"

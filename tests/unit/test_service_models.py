@@ -25,7 +25,7 @@ def test_every_service_with_a_client_is_known() -> None:
         path.read_text() for path in (ROOT / "layers/consents/consents").rglob("*.py")
     )
 
-    assert sorted(set(re.findall(r'client\("(\w+)"', sources))) == SERVICES
+    assert sorted(set(re.findall(r'client\("([\w-]+)"', sources))) == SERVICES
 
 
 def test_a_client_is_made_from_the_models_of_the_loader() -> None:

@@ -63,11 +63,16 @@ def stores() -> Stores:
 @cache
 def pepper() -> bytes:
     """Read the HMAC key of the directory, once, for the first request that needs it."""
+    return secret("PEPPER_SECRET").encode()
+
+
+def secret(name: str) -> str:
+    """Read a secret by the environment variable that holds its id."""
     client = session.client(
         SECRETS_MANAGER, lambda: session.boto_client("secretsmanager", **BOTO_CONFIG)
     )
-    secret = client.call("GetSecretValue", {"SecretId": os.environ["PEPPER_SECRET"]})
-    return str(secret["SecretString"]).encode()
+    found = client.call("GetSecretValue", {"SecretId": os.environ[name]})
+    return str(found["SecretString"])
 
 
 def can_send() -> bool:

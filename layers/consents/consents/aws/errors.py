@@ -29,7 +29,8 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatemen
 class CallError(Exception):
     """A call to AWS failed, or had no response.
 
-    `item` is the item that failed a condition, `reasons` the code of each action of a transaction.
+    `item` is the item that failed a condition, `reasons` the code of each action of a transaction,
+    `status` the HTTP status of the response, 0 without one.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class CallError(Exception):
         is_transient: bool = False,
         item: Mapping[str, Any] | None = None,
         reasons: Sequence[str] = (),
+        status: int = 0,
     ) -> None:
         super().__init__(code)
         self.code = code
         self.is_transient = is_transient
         self.item = item or {}
         self.reasons = reasons
+        self.status = status
 
 
 def call_error(error: Exception) -> CallError | None:
@@ -70,6 +73,7 @@ def _of_response(response: Mapping[str, Any]) -> CallError:
         is_transient=status >= 500 or code in TRANSIENT_CODES,
         item=response.get("Item"),
         reasons=[reason.get("Code", "None") for reason in response.get("CancellationReasons", [])],
+        status=status,
     )
 
 

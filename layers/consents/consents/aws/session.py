@@ -17,7 +17,7 @@ from consents.aws.sigv4 import Credentials
 if TYPE_CHECKING:
     from botocore.session import Session
 
-SERVICES = ["dynamodb", "kms", "s3", "secretsmanager", "sqs"]
+SERVICES = ["dynamodb", "kms", "pinpoint-sms-voice-v2", "s3", "secretsmanager", "sqs"]
 """Every service that a function has a client of."""
 
 _ONLY_BOTOCORE_KNOWS = (

@@ -1,6 +1,5 @@
 """Lambda handlers of pages: no caller, HTML in every case, and headers that contain the page."""
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -10,7 +9,7 @@ from consents.domain.errors import BodyTooLarge, RequestError
 from consents.domain.record import Receipt
 from consents.http.endpoint import GatewayResponse, Handler, respond
 from consents.http.public_url import public_url
-from consents.http.request import RESPONSE_SECONDS, Context, Event, header
+from consents.http.request import RESPONSE_SECONDS, Context, Event, header, sent_body
 from consents.http.response import Response
 
 HEADERS: Mapping[str, str] = {
@@ -65,9 +64,7 @@ class PageRequest[Shown]:
 
     def body(self, max_bytes: int) -> bytes:
         """Return the body, or raise `BodyTooLarge`."""
-        text: str = self._event.get("body") or ""
-        encoded = self._event.get("isBase64Encoded", False)
-        body = base64.b64decode(text) if encoded else text.encode(errors="surrogatepass")
+        body = sent_body(self._event)
         if len(body) > max_bytes:
             raise BodyTooLarge(max_bytes)
         return body

@@ -90,9 +90,7 @@ class Request:
     @cached_property
     def body(self) -> bytes:
         """The decoded body, decompressed if it is gzip; may raise BodyTooLarge or BrokenGzip."""
-        text: str = self._event.get("body") or ""
-        encoded = self._event.get("isBase64Encoded", False)
-        body = base64.b64decode(text) if encoded else text.encode(errors="surrogatepass")
+        body = sent_body(self._event)
         if body.startswith(gzip_body.MAGIC):
             return gzip_body.inflate(body, self._max_bytes)
         if len(body) > self._max_bytes:
@@ -181,6 +179,13 @@ def query_parameters(event: Event) -> Mapping[str, str]:
     """Return the query parameters, of a repeated one the last."""
     parameters: Mapping[str, str] = event.get("queryStringParameters") or {}
     return parameters
+
+
+def sent_body(event: Event) -> bytes:
+    """Return the body as it was sent; without one, empty."""
+    text: str = event.get("body") or ""
+    encoded = event.get("isBase64Encoded", False)
+    return base64.b64decode(text) if encoded else text.encode(errors="surrogatepass")
 
 
 def header(event: Event, name: str) -> str | None:

@@ -10,12 +10,16 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text message to a contact; `message_id` is the service's own id of it."""
+    """A text message to a contact; `message_id` is the service's own id of it.
+
+    After `seconds_to_live` nobody needs it any more; without, it does not expire.
+    """
 
     message_id: str
     sender: str
     contact: str
     body: str
+    seconds_to_live: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,6 @@ log = Logger()
 class Challenges(Protocol):
     """Challenges, their texts, and what contacts sent."""
 
-    def receive(self, provider: str, message_id: str, at: datetime) -> datetime:
-        """Store when a contact's text was first received, and return it."""
-
     def latest(self, org_id: str, sender: str, contact: str) -> Challenge | None:
         """Return the latest challenge of a contact, whatever its state, or None."""
 
@@ -100,7 +97,8 @@ class Inbox:
 
         match meaning:
             case Meaning.STOP:
-                keep(records.stop(reply))
+                for record in records.stops(reply):
+                    keep(record)
                 self._decline(challenge, reply)
                 if self._keyword_replies:
                     self._keyword_replies.answer_stop(org_id, reply)

@@ -1,6 +1,6 @@
 """The records of double opt-in: a confirmation, and what contacts text at any time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from consents.domain.record import (
@@ -22,7 +22,11 @@ _MAX_REPLY_LENGTH = 160
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A text that a contact sent. `at` is when the provider got it."""
+    """A text that a contact sent. `at` is when the provider got it, or we did.
+
+    `opt_out_type` is what the provider took it for, `messaging_service` the id of a group of
+    numbers that the sender is one of.
+    """
 
     provider: str
     message_id: str
@@ -31,6 +35,7 @@ class Reply:
     text: str
     at: datetime
     opt_out_type: str = ""
+    messaging_service: str = ""
 
     @property
     def quoted(self) -> str:
@@ -68,9 +73,10 @@ def confirmation(challenge: Challenge, message: Message, reply: Reply) -> Consen
     )
 
 
-def stop(reply: Reply) -> ConsentRecord:
-    """Return the opt-out that a text is."""
-    return _keyword(reply, Status.OPT_OUT, "stop", {})
+def stops(reply: Reply) -> list[ConsentRecord]:
+    """Return the opt-outs that a text is: from the number, and from its messaging service."""
+    senders = filter(None, (reply.sender, reply.messaging_service))
+    return [_keyword(replace(reply, sender=each), Status.OPT_OUT, "stop", {}) for each in senders]
 
 
 def start(reply: Reply, revived: StoredRecord) -> ConsentRecord:

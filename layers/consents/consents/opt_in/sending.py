@@ -64,8 +64,7 @@ def send(
 
 def _send(message: Message, store: Store, provider: Messages, now: datetime) -> None:
     """Send a text that this run has claimed, and write its end."""
-    text = Text(message.message_id, message.sender, message.contact, message.body)
-    match provider.send(text):
+    match provider.send(_text(message, now)):
         case Accepted(provider_message_id):
             store.sent(message, provider.provider, provider_message_id, now)
         case NotAccepted.UNKNOWN:
@@ -77,6 +76,13 @@ def _send(message: Message, store: Store, provider: Messages, now: datetime) -> 
             store.end(message, MessageState.REFUSED, now)
             if message.kind is Kind.CONFIRMATION:
                 store.decide(message.challenge_id, State.UNDELIVERABLE, now)
+
+
+def _text(message: Message, now: datetime) -> Text:
+    """Return a text for the provider; all but a welcome are useless after a time."""
+    is_welcome = message.kind is Kind.WELCOME
+    left = None if is_welcome else int((message.expires_at - now).total_seconds())
+    return Text(message.message_id, message.sender, message.contact, message.body, left)
 
 
 def _is_wanted(challenge: Challenge | None, message: Message, now: datetime) -> bool:

@@ -1,5 +1,6 @@
 """Challenges and their texts in the forms table."""
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from consents.opt_in.items import (
     pending_key,
     rate_key,
 )
+from consents.opt_in.records import Reply
 
 _NOT_DECIDED = "decided = :nothing"
 _NO_LONGER_OPEN = "(attribute_not_exists(pk) OR expires_at <= :now OR challenge_id = :decided)"
@@ -158,13 +160,19 @@ class Challenges:
             us=message.claimed_by,
         )
 
-    def receive(self, provider: str, message_id: str, at: datetime) -> datetime:
-        """Store when a contact's text was first received, and return it."""
-        item = inbound_key(provider, message_id) | {"received_at": timestamp(at)}
+    def receive(self, reply: Reply, now: datetime) -> tuple[Reply, datetime]:
+        """Store the times of a contact's text; return it with its first ones, and the receipt.
+
+        A provider that repeats a text may give it a later time: its record must not change.
+        """
+        times = {"sent_at": timestamp(min(reply.at, now)), "received_at": timestamp(now)}
+        item = inbound_key(reply.provider, reply.message_id) | times
         held, found = self._table.put(
-            encode_item(item | expiring(at, INBOUND_KEPT_FOR)), "attribute_not_exists(pk)"
+            encode_item(item | expiring(now, INBOUND_KEPT_FOR)), "attribute_not_exists(pk)"
         )
-        return at if held else datetime.fromisoformat(found["received_at"])
+        kept = times if held else found
+        first = replace(reply, at=datetime.fromisoformat(kept["sent_at"]))
+        return first, datetime.fromisoformat(kept["received_at"])
 
     def keep_asked(self, provider: str, message_id: str, asked: Message, now: datetime) -> Message:
         """Store the text that a contact's text answers, and return it as it was at first.

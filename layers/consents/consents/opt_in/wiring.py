@@ -6,9 +6,6 @@ from functools import cache
 from consents import wiring
 from consents.aws import session
 from consents.aws.sqs import Queue
-from consents.messages.outbox import NAME as OUTBOX
-from consents.messages.outbox import Outbox
-from consents.messages.port import Messages
 from consents.opt_in.ask import Asker
 from consents.opt_in.challenge import Message
 from consents.opt_in.inbound import Inbox
@@ -52,16 +49,3 @@ def enqueue(org_id: str, message: Message) -> None:
 def outbound() -> Outbound:
     """Return the queue of texts to send."""
     return Outbound(Queue(session.boto_client("sqs"), os.environ["OUTBOUND_QUEUE"]))
-
-
-@cache
-def provider() -> Messages:
-    """Return the configured provider.
-
-    Raises:
-        LookupError: there is no provider of this name.
-    """
-    name = os.environ["MESSAGE_PROVIDER"]
-    if name != OUTBOX:
-        raise LookupError("no provider of this name")
-    return Outbox(wiring.table("FORMS_TABLE"))
