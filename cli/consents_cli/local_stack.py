@@ -183,6 +183,10 @@ def _state(stack: Stack, endpoint_url: str) -> dict[str, Any]:
         "log_bucket": stack.output("LogBucket"),
         "log_origin": stack.output("LogOrigin"),
         "inbound_topic_arn": stack.output("InboundTopic"),
+        "twilio": {
+            "account_sid": sam.TWILIO_ACCOUNT_SID,
+            "auth_token": stack.secret("TwilioAuthTokenSecret"),
+        },
         "form_url": demo.create_form(stack, api_url, organization["org_id"]),
         "organizations": [organization],
     }

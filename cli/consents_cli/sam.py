@@ -17,6 +17,9 @@ from consents_cli.stack import LOCAL_CREDENTIALS, LOCAL_NAME, LOCAL_REGION
 LAYER = "ConsentsLayer"
 """The name of the layer in the template."""
 
+TWILIO_ACCOUNT_SID = "AC00000000000000000000000000000002"
+"""The Twilio account of the local stack, which exists nowhere else."""
+
 _TOOLS = {
     "sam": "`make install` installs it",
     "uv": "`make install` installs it",
@@ -80,6 +83,7 @@ def deploy(files: LocalFiles, endpoint_url: str) -> None:
         f"Architecture={architecture()}",
         "LocalEngine=yes",
         "MessageProvider=outbox",
+        f"TwilioAccountSid={TWILIO_ACCOUNT_SID}",
         f"PublicUrl={endpoint_url}/restapis/{{api_id}}/{{stage}}/_user_request_",
         "--no-confirm-changeset",
         "--no-progressbar",

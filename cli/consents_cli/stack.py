@@ -53,7 +53,9 @@ class Stack:
     ledger: Ledger
     dynamodb: "DynamoDBClient"
     pepper: Callable[[], bytes]
-    """Returns the secret, which few commands need."""
+    """Returns the HMAC key, which few commands need."""
+    secret: Callable[[str], str]
+    """Returns a secret by the output that names it."""
     s3: Callable[[], "S3Client"]
     """Returns the client of the drops bucket, which few commands need."""
     sns: Callable[[], "SNSClient"]
@@ -181,10 +183,12 @@ def connect(
     directory = Table(client, outputs["DirectoryTable"])
 
     @cache
+    def secret(output: str) -> str:
+        found = client_of("secretsmanager").get_secret_value(SecretId=outputs[output])
+        return str(found["SecretString"])
+
     def pepper() -> bytes:
-        secrets = client_of("secretsmanager")
-        secret: str = secrets.get_secret_value(SecretId=outputs["PepperSecret"])["SecretString"]
-        return secret.encode()
+        return secret("PepperSecret").encode()
 
     return Stack(
         name=name,
@@ -195,6 +199,7 @@ def connect(
         ledger=Ledger(Table(client, outputs["LedgerTable"])),
         dynamodb=dynamodb,
         pepper=pepper,
+        secret=secret,
         s3=cache(lambda: client_of("s3")),
         sns=cache(lambda: client_of("sns")),
         caller=cache(lambda: client_of("sts").get_caller_identity()["Arn"]),

@@ -90,8 +90,11 @@ def test_stack_json_has_everything_a_client_needs(stack: LocalStack) -> None:
         "region",
         "stack_name",
         "tables",
+        "twilio",
         "organizations",
     }
+    assert re.fullmatch("AC[0-9a-f]{32}", stack.state["twilio"]["account_sid"])
+    assert len(stack.state["twilio"]["auth_token"]) == 32
     assert stack.state["tables"].keys() >= {"ledger", "directory"}
     assert re.fullmatch(r"am_live_[0-9A-Za-z]{8}_[0-9A-Za-z]{32}", organization.pop("api_key"))
     assert re.fullmatch("AC[0-9a-f]{32}", organization.pop("account_sid"))

@@ -1,5 +1,6 @@
 """Texts in both directions while calls fail and processes are killed: none twice, no STOP lost."""
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import product
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from consents.aws.dynamodb import Table
+from consents.capture.ledger import Ledger
+from consents.domain.record import StoredRecord
 from consents.opt_in.challenge import Counted, MessageState, Rate
 from consents.opt_in.table import Challenges
 
@@ -17,7 +20,7 @@ from tests.integration.conftest import Invoke, Tenant
 from tests.integration.fault_proxy import FAULTS, LOST_REPLY, Proxy, Rule, running_proxy
 from tests.integration.function_process import AFTER, BEFORE, FunctionProcess, Kill
 from tests.integration.invocation import event_of
-from tests.integration.texting import Texting, new_contact, run, with_own_number
+from tests.integration.texting import Texting, deliver, inbound, new_contact, run, with_own_number
 from tests.integration.watched import Watched
 
 if TYPE_CHECKING:
@@ -62,6 +65,23 @@ def sender(the_proxy: Proxy) -> Iterator[FunctionProcess]:
         yield process
 
 
+@pytest.fixture(scope="module")
+def receiver(the_proxy: Proxy) -> Iterator[FunctionProcess]:
+    """A process that takes texts, and reaches its tables and its queue through the proxy."""
+    with function_process.running("receive_message", AWS_ENDPOINT_URL=the_proxy.url) as process:
+        yield process
+
+
+@pytest.fixture
+def records(texting: Texting, ledger: Ledger) -> Any:
+    """Return the records of a contact, newest first."""
+
+    def records(contact: str) -> list[StoredRecord]:
+        return ledger.history(texting.tenant.org_id, contact)
+
+    return records
+
+
 # ---------------------------------------------------------------- Sending
 
 CLAIM: Rule = {"operation": "UpdateItem", "body": "contains(UpdateExpression, 'claimed_by')"}
@@ -71,6 +91,7 @@ SENT: Rule = {"operation": "UpdateItem", "body": "contains(UpdateExpression, 'pr
 
 def waiting(texting: Texting, contact: str) -> tuple[str, dict[str, Any]]:
     """Ask a contact; return the challenge, and the event that sends the text that waits."""
+    deliver()  # what other tests left in the queue
     asked = texting.ask(contact).json
     sqs = boto3.client("sqs")
     url = sqs.get_queue_url(QueueName="OutboundQueue")["QueueUrl"]
@@ -180,3 +201,117 @@ def test_a_repeated_count_counts_once(
     rate = challenges.count(other, counted)
 
     assert rate == Rate(**{"opened": 0, "confirmed": 0} | {counted: 2})
+
+
+# ---------------------------------------------------------------- Receiving
+
+STEPS: dict[str, Rule] = {
+    "receipt": {"operation": "PutItem", "resource": "FormsTable"},
+    "owner": {"operation": "GetItem", "resource": "DirectoryTable"},
+    "challenge": {"operation": "GetItem", "resource": "FormsTable"},
+    "record": {"operation": "BatchExecuteStatement"},
+    "decision": {"operation": "UpdateItem", "resource": "FormsTable"},
+}
+"""What fails of a STOP."""
+OF_A_YES = STEPS | {
+    "question": {"operation": "Query", "resource": "FormsTable"},
+    "queue": {"service": "sqs", "operation": "SendMessageBatch"},
+}
+SECONDS_OF_A_DELIVERY = 14
+"""As few as a call needs that fails, and the ledger a second or so more."""
+
+
+def deliver_once(receiver: FunctionProcess, message: dict[str, Any]) -> bool:
+    """Deliver a text, and return whether it is acknowledged; else it returns to the queue."""
+    done = receiver.invoke(message, milliseconds=SECONDS_OF_A_DELIVERY * 1000)
+    assert done is not None
+    return bool(done == {"batchItemFailures": []})
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_stop_is_acknowledged_only_once_it_is_recorded(
+    texting: Texting,
+    contact: str,
+    records: Any,
+    receiver: FunctionProcess,
+    proxy: Proxy,
+    step: str,
+    fault: str,
+) -> None:
+    asked = texting.ask(contact).json["consent_pending_id"]
+    message = inbound(contact, texting.tenant.phone_number, "STOP")
+    proxy.break_calls(STEPS[step] | FAULTS[fault])  # until it is mended
+    assert not deliver_once(receiver, message) or records(contact)
+    assert proxy.fired()
+    proxy.mend()
+
+    assert deliver_once(receiver, message)
+    (record,) = records(contact)
+    assert (record.wire, record.status) == ("inbound", "opt-out")
+    assert texting.state(asked)["state"] == "declined"
+    assert deliver_once(receiver, message)
+    assert len(records(contact)) == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("step", OF_A_YES)
+def test_a_yes_is_one_record_and_one_welcome_whatever_fails(
+    texting: Texting,
+    contact: str,
+    records: Any,
+    receiver: FunctionProcess,
+    proxy: Proxy,
+    step: str,
+    fault: str,
+) -> None:
+    asked = texting.ask(contact).json["consent_pending_id"]
+    deliver()
+    message = inbound(contact, texting.tenant.phone_number, "YES")
+    proxy.break_calls(OF_A_YES[step] | FAULTS[fault])
+    assert not deliver_once(receiver, message) or records(contact)
+    assert proxy.fired()
+    proxy.mend()
+    assert deliver_once(receiver, message)
+    deliver()
+
+    (record,) = records(contact)
+    assert (record.wire, record.status) == ("double-opt-in", "opt-in")
+    assert texting.state(asked)["state"] == "confirmed"
+    assert len(texting.texts(contact)) == 2
+
+
+STORM = [
+    step | fault | {"probability": 0.1} for step in OF_A_YES.values() for fault in FAULTS.values()
+]
+
+
+def test_texts_in_a_storm_are_recorded_once_each(
+    texting: Texting, records: Any, receiver: FunctionProcess, proxy: Proxy
+) -> None:
+    sent = {new_contact(): text for text in ("STOP", "YES") * 3}
+    for contact in sent:
+        texting.ask(contact)
+    deliver()
+    queue = [
+        (contact, inbound(contact, texting.tenant.phone_number, text))
+        for contact, text in sent.items()
+    ]
+    proxy.break_calls(*STORM)
+    waiting = deque(queue)
+    while waiting:
+        contact, message = waiting.popleft()
+        if deliver_once(receiver, message):
+            assert len(records(contact)) == 1
+        else:
+            waiting.append((contact, message))
+    assert proxy.fired()
+    proxy.mend()
+
+    for contact, message in queue:  # the queue delivers each at least once
+        assert deliver_once(receiver, message)
+        (record,) = records(contact)
+        assert record.status == ("opt-out" if sent[contact] == "STOP" else "opt-in")
+    deliver()
+    texts = [len(texting.texts(contact)) for contact in sent]
+    assert texts == [1 if text == "STOP" else 2 for text in sent.values()]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -42,9 +43,14 @@ class Link:
 
     def stamp(self, seconds_ago: float = 5, lang: str = "en") -> str:
         """Return a stamp of the page, shown some seconds ago."""
+        return next(self.stamps(seconds_ago, lang))
+
+    def stamps(self, seconds_ago: float = 5, lang: str = "en") -> Iterator[str]:
+        """Yield stamps of the page, shown some seconds ago."""
         shown_at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
         shown = page_hash(bare_page(self.form, lang))
-        return stamps.issue(form_wiring.keys().stamp, self.form_id, shown, shown_at)
+        while True:
+            yield stamps.issue(form_wiring.keys().stamp, self.form_id, shown, shown_at)
 
 
 def order(tenant: Tenant, **changes: Any) -> dict[str, Any]:
