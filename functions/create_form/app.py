@@ -14,7 +14,7 @@ from consents.http.response import Response
 stores = wiring.stores()
 forms = form_wiring.forms()
 keys = form_wiring.keys()
-configured_url = form_wiring.public_url()
+configured_url = wiring.public_url()
 can_send = wiring.can_send()
 
 

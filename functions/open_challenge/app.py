@@ -13,6 +13,7 @@ from consents.opt_in import wiring as opt_in_wiring
 stores = wiring.stores()
 asker = opt_in_wiring.asker()
 can_send = wiring.can_send()
+configured_url = wiring.public_url()
 
 
 @endpoint(json_api, stores=stores, scope=Scope.WRITE, max_bytes=api.MAX_BYTES, needs_capture=False)
@@ -23,7 +24,8 @@ def handler(request: Request) -> Response:
     with request.claim() as claim:
         request.spend(1)
         owned = stores.directory.senders(organization.org_id, attested.phone_number_ids([sent]))
-        question = api.parse_question(sent, owned, can_send=can_send)
+        public_url = request.public_url(configured_url)
+        question = api.parse_question(sent, owned, can_send=can_send, public_url=public_url)
         profile = stores.directory.profile(organization, question.phone_number_id)
         opened = asker.ask(question, organization.org_id, profile, request.receipt)
         return claim.keep(api.render_opened(opened))

@@ -10,6 +10,7 @@ from consents.opt_in.queues import parse_outbound
 from consents.opt_in.sending import send
 
 challenges = wiring.challenges()
+keys = wiring.link_keys()
 provider = provider_wiring.provider
 
 
@@ -18,6 +19,7 @@ def handler(event: dict[str, Any], context: Context) -> Any:
 
     def send_one(body: bytes) -> None:
         challenge_id, message_id = parse_outbound(body)
-        send(challenge_id, message_id, challenges, provider(), datetime.now(UTC))
+        now = datetime.now(UTC)
+        send(challenge_id, message_id, challenges, provider(), now, complete=keys.complete)
 
     return process_batch(event, context, send_one)

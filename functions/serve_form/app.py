@@ -1,5 +1,6 @@
 """GET and HEAD /f/{token}: the page on which people agree to messages. It changes nothing."""
 
+from consents import wiring
 from consents.domain.errors import NotFound
 from consents.forms import page_wiring
 from consents.forms import wiring as form_wiring
@@ -16,7 +17,7 @@ from consents.pages.errors import LinkClosed
 forms = form_wiring.forms()
 
 
-@page_endpoint(page_wiring.error_pages(), configured_url=form_wiring.public_url())
+@page_endpoint(page_wiring.error_pages(), configured_url=wiring.public_url())
 def handler(request: PageRequest[Shown]) -> Response:
     """Return the form, its specimen without the secret of the link, or why it is not open."""
     token = parse_token(request.path("token")) if request.reads_page else None

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from consents import wiring
 from consents.domain.outcome import Stored
 from consents.forms import page_wiring
-from consents.forms import wiring as form_wiring
 from consents.forms.form_post import post_of
 from consents.forms.pages import submitted_page
 from consents.forms.visit import Shown, visit_of
@@ -17,7 +17,7 @@ from consents.pages.post import read_fields
 submissions = page_wiring.submissions(opt_in_wiring.asker().ask_visitor)
 
 
-@page_endpoint(page_wiring.error_pages(), configured_url=form_wiring.public_url())
+@page_endpoint(page_wiring.error_pages(), configured_url=wiring.public_url())
 def handler(request: PageRequest[Shown]) -> Response:
     """Record what was agreed to, and say so; a repeat gets the same page."""
     post = post_of(read_fields(request))

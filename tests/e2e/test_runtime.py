@@ -45,7 +45,12 @@ COMES_AGAIN: dict[str, list[str]] = {
 }
 """For each event of a queue, the messages that the function reports as failed."""
 
-PAGES = ("serve_form.unknown", "submit_form.unknown")
+PAGES = (
+    "answer_challenge.unknown",
+    "serve_challenge.unknown",
+    "serve_form.unknown",
+    "submit_form.unknown",
+)
 """Events of links that do not exist."""
 
 RUNTIMES_OWN = {

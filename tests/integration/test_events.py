@@ -11,8 +11,8 @@ from tests.integration.invocation import Response
 
 DROPS = ("plan_import", "import_part", "fail_import", "receive_message", "send_message")
 """Functions behind a queue: their tests have their events."""
-PAGES = ("serve_form", "submit_form")
-"""Functions of pages: test_form_pages.py has their events."""
+PAGES = ("serve_form", "submit_form", "serve_challenge", "answer_challenge")
+"""Functions of pages: test_form_pages.py and test_challenge_pages.py have their events."""
 
 EVENTS = sorted(
     path.stem

@@ -42,7 +42,7 @@ WITH_CLIENT |= {"plan_import"}
 WITHOUT_FIELDS = {"receive_twilio"}
 """It validates no field, so it loads no pydantic."""
 
-OF_PAGES = {"serve_form", "submit_form"}
+OF_PAGES = {"answer_challenge", "serve_challenge", "serve_form", "submit_form"}
 TEMPLATES = {"jinja2", "markupsafe"}
 """Only the functions of pages load them."""
 
@@ -108,7 +108,7 @@ def test_responses_load_no_client_of_botocore(tenant: Tenant, event: str) -> Non
     assert loaded - ONLY_HERE == AT_IMPORT | {"phonenumbers"}
 
 
-@pytest.mark.parametrize("event", ["serve_form.unknown", "submit_form.unknown"])
+@pytest.mark.parametrize("event", [f"{function}.unknown" for function in sorted(OF_PAGES)])
 @pytest.mark.usefixtures("engine")
 def test_a_page_loads_no_client_of_botocore(event: str) -> None:
     loaded = set(load(event.partition(".")[0], event_of(event))["answer"])

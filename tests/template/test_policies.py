@@ -98,9 +98,18 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "outbound": {SEND},
     },
     "ShowChallengeFunction": API | {"forms": {GET, QUERY}},
+    "ServeChallengeFunction": {"forms": {GET}, "pepper": {READ_SECRET}},
+    "AnswerChallengeFunction": {
+        "forms": {GET, PUT, QUERY, UPDATE},
+        "ledger": {INSERT},
+        "outbound": {SEND},
+        "pepper": {READ_SECRET},
+        "rate_limits": {UPDATE},
+    },
     "SendMessageFunction": {
         "forms": {GET, PUT, UPDATE},
         "numbers_in_aws": {SEND_TEXT},
+        "pepper": {READ_SECRET},
         "twilio_token": {READ_SECRET},
     },
     "ReceiveTwilioFunction": {"inbound": {SEND}, "twilio_token": {READ_SECRET}},

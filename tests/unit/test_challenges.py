@@ -1,5 +1,6 @@
 """Challenges: their state by time, their texts, and the rules of what a caller asks for."""
 
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,12 +8,14 @@ import pytest
 from consents.domain.errors import Invalid, NotFound
 from consents.messages.texts import confirmation_text, help_text, stop_text, welcome_text
 from consents.opt_in.api import parse_question
+from consents.opt_in.ask import new_challenge
 from consents.opt_in.challenge import Challenge, State
 from consents.opt_in.sms import MAX_PARTS, is_gsm, parts
 
-from tests.factories import NOT_OWNED, NOW, OWNED, SENDER, challenge, sender_profile, shown
+from tests.factories import NOT_OWNED, NOW, ORG_ID, OWNED, SENDER, challenge, sender_profile, shown
 
 LATER = NOW + timedelta(days=2)
+URL = "https://text.example.com"
 ASKED: dict[str, Any] = {
     "phone_number_id": OWNED,
     "contact_number": "+14155552671",
@@ -79,7 +82,7 @@ def test_the_longest_default_text_has_three_parts_at_most() -> None:
 
 def faults(sent: dict[str, Any]) -> dict[str, str]:
     try:
-        parse_question(sent, {OWNED: SENDER}, can_send=True)
+        parse_question(sent, {OWNED: SENDER}, can_send=True, public_url=URL)
     except Invalid as error:
         return error.details
     return {}
@@ -101,7 +104,6 @@ def faults(sent: dict[str, Any]) -> dict[str, str]:
         ),
         ("confirmation_text", "reply YES", "must say how to confirm (YES) and how to stop (STOP)"),
         ("channel", "fax", "must be one of reply, link, both"),
-        ("channel", "link", "must be reply: links are not sent yet"),
         ("expires_in", 299, "must be 300..604800 seconds"),
         ("expires_in", 604_801, "must be 300..604800 seconds"),
         ("resend", "yes", "must be true or false"),
@@ -116,22 +118,87 @@ def test_a_field_that_breaks_its_rule_has_a_message(field: str, value: Any, mess
     assert faults(ASKED | {field: value}) == {field: message}
 
 
+@pytest.mark.parametrize("channel", ["link", "both"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "YES STOP",
+        "YES STOP {link} {link}",
+        "YES STOP https://evil.example/?to={link}",
+        "YES STOP {link}x",
+        "YES STOP {link}/x",
+    ],
+)
+def test_a_text_has_one_link_which_is_no_part_of_another_address(channel: str, text: str) -> None:
+    asked = ASKED | {"channel": channel, "confirmation_text": text}
+    assert faults(asked) == {"confirmation_text": "must hold {link} once"}
+
+
+@pytest.mark.parametrize(
+    ("channel", "text", "found"),
+    [
+        ("link", "{link}. STOP", None),
+        ("link", "{link}", "must say how to confirm (YES) and how to stop (STOP)"),
+        ("both", "{link} STOP", "must say how to confirm (YES) and how to stop (STOP)"),
+        ("both", "{link} YES STOP", None),
+        ("link", "{link} STOP" + "x" * 402, None),
+        ("link", "{link} STOP" + "x" * 406, "must be 1..3 SMS parts"),
+    ],
+    ids=shown,
+)
+def test_a_text_with_a_link_is_as_long_as_it_is_sent(
+    channel: str, text: str, found: str | None
+) -> None:
+    asked = ASKED | {"channel": channel, "confirmation_text": text}
+    assert faults(asked) == ({"confirmation_text": found} if found else {})
+
+
+@pytest.mark.parametrize(("channel", "is_too_long"), [("reply", False), ("link", True)])
+def test_a_default_text_that_its_link_makes_too_long_is_rejected(
+    channel: str, is_too_long: bool
+) -> None:
+    longest = sender_profile(brand="B" * 60, program="p" * 160, frequency="f" * 120)
+    question = parse_question(
+        ASKED | {"channel": channel}, {OWNED: SENDER}, can_send=True, public_url=URL
+    )
+    with pytest.raises(Invalid) if is_too_long else nullcontext():
+        new_challenge(question, ORG_ID, longest, NOW)
+
+
+@pytest.mark.parametrize(
+    ("channel", "said"),
+    [
+        ("link", "Northside Dental: Confirm here: {link} to get tips. "),
+        ("both", "Northside Dental: Confirm here: {link} or reply YES to get tips. "),
+    ],
+)
+def test_the_default_text_has_a_place_for_the_link(channel: str, said: str) -> None:
+    text = confirmation_text(sender_profile(), "tips", "", "en", channel=channel)
+    assert text.startswith(said)
+    assert is_gsm(confirmation_text(sender_profile(), "x", "", "es", channel=channel))
+
+
 @pytest.mark.parametrize(
     "text", ["YES STOP" + "x" * 451, "YES STOP \u2019" + "x" * 191, "Reply YES, or STOP"]
 )
 def test_a_text_within_the_limits_is_accepted(text: str) -> None:
     question = parse_question(
-        ASKED | {"confirmation_text": text, "expires_in": 300}, {OWNED: SENDER}, can_send=True
+        ASKED | {"confirmation_text": text, "expires_in": 300},
+        {OWNED: SENDER},
+        can_send=True,
+        public_url=URL,
     )
     assert (question.confirmation_text, question.expires_in) == (text, timedelta(minutes=5))
 
 
 def test_a_sender_without_a_provider_asks_nobody() -> None:
     with pytest.raises(Invalid) as refused:
-        parse_question(ASKED, {OWNED: SENDER}, can_send=False)
+        parse_question(ASKED, {OWNED: SENDER}, can_send=False, public_url=URL)
     assert refused.value.details == {"phone_number_id": "this sender cannot send messages"}
 
 
 def test_an_unknown_sender_alone_is_not_found() -> None:
     with pytest.raises(NotFound):
-        parse_question(ASKED | {"phone_number_id": NOT_OWNED}, {OWNED: SENDER}, can_send=True)
+        parse_question(
+            ASKED | {"phone_number_id": NOT_OWNED}, {OWNED: SENDER}, can_send=True, public_url=URL
+        )

@@ -18,6 +18,10 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+def complete(_asked: Challenge | None, message: Message) -> Message:
+    return replace(message, body=f"complete: {message.body}")
+
+
 class World:
     """A store and a provider; the process is killed at a call of this number."""
 
@@ -83,7 +87,7 @@ class World:
         """Deliver the message of the queue so often."""
         for _ in range(times):
             try:
-                send(CHALLENGE_ID, MESSAGE_ID, cast(Store, self), self, NOW)
+                send(CHALLENGE_ID, MESSAGE_ID, cast(Store, self), self, NOW, complete=complete)
             except (NotSent, Killed):
                 self.kill_at = -1
 
@@ -99,7 +103,7 @@ def test_a_text_is_sent_and_its_state_says_so() -> None:
     sent = world()
     sent.run(times=3)
 
-    assert sent.bodies == [challenge().confirmation_text]
+    assert sent.bodies == [f"complete: {challenge().confirmation_text}"]
     assert sent.text.state is MessageState.SENT
 
 
@@ -163,4 +167,4 @@ def test_a_welcome_is_sent_to_who_confirmed(decided: str, texts: int) -> None:
 
 
 def test_an_unknown_message_is_ignored() -> None:
-    send("-", "-", cast(Store, world()), world(), NOW)
+    send("-", "-", cast(Store, world()), world(), NOW, complete=complete)

@@ -80,6 +80,11 @@ def can_send() -> bool:
     return os.environ.get("MESSAGE_PROVIDER", "none") != "none"
 
 
+def public_url() -> str:
+    """Return the configured URL of links, empty if it is that of the stage."""
+    return os.environ.get("PUBLIC_URL", "")
+
+
 def allowed_origin() -> str:
     """Return the origin whose browsers may call the Bulk Consents API."""
     return os.environ["ALLOWED_ORIGIN"]

@@ -129,12 +129,12 @@ class Ledger:
     ) -> bool:
         """Store a page that people agree on, once, and return whether the ledger holds it."""
         key = page_key(org_id, page_hash)
-        if key not in self._known_texts:
-            codes = self._insert({key: page_item(key, page)}, time_left)
-            if codes.get(key) not in _STORED:
-                return False
-            self._known_texts[key] = None
-        return True
+        return self._keep(key, page_item(key, page), time_left)
+
+    def keep_text(self, org_id: str, text: str, time_left: Callable[[], float]) -> bool:
+        """Store a text that evidence names by its hash, and return whether the ledger holds it."""
+        key = text_key(org_id, domain.text_hash(text))
+        return self._keep(key, text_item(key, text), time_left)
 
     def page(self, org_id: str, page_hash: str) -> str:
         """Return a page that a record of the organization names by its hash."""
@@ -142,6 +142,15 @@ class Ledger:
         if item is None:
             raise LookupError("the ledger has no such page")
         return str(item["page"])
+
+    def _keep(self, key: Key, item: Item, time_left: Callable[[], float]) -> bool:
+        """Insert an item once a process, and return whether the ledger holds it."""
+        if key not in self._known_texts:
+            codes = self._insert({key: item}, time_left)
+            if codes.get(key) not in _STORED:
+                return False
+            self._known_texts[key] = None
+        return True
 
     def _query(self, org_id: str, contact: str, prefix: str) -> Iterator[Values]:
         pk = contact_key(org_id, contact)

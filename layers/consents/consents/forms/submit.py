@@ -176,11 +176,9 @@ def _repeated(visit: Visit, contact: str | None) -> Submission | None:
 
 def _valid(stamp: Stamp | None, visit: Visit, page: bytes) -> Stamp:
     """Return the stamp of a page that a person read, or raise `ReadAgain`."""
-    if stamp is None or visit.before is not None or visit.post.trap:
+    if visit.before is not None or visit.post.trap:
         raise ReadAgain
-    if not stamp.is_of(page_hash(page)) or not stamp.is_timely(visit.receipt.received_at):
-        raise ReadAgain
-    return stamp
+    return stamps.check(stamp, page_hash(page), visit.receipt.received_at)
 
 
 def _is_textable(form: Form, contact: str) -> bool:

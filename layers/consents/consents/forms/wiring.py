@@ -1,6 +1,5 @@
 """The composition root of hosted forms."""
 
-import os
 from functools import cache
 
 from consents import wiring
@@ -18,8 +17,3 @@ def forms() -> FormsTable:
 def keys() -> FormKeys:
     """Return the keys of links and pages."""
     return FormKeys(wiring.directory().hash)
-
-
-def public_url() -> str:
-    """Return the configured URL of links, empty if it is that of the stage."""
-    return os.environ.get("PUBLIC_URL", "")

@@ -5,14 +5,18 @@ from consents.domain.sender_profile import SenderProfile
 _RATES = "Msg & data rates may apply."
 _WORDS = {
     "en": {
-        "confirm": "{brand}: Reply YES to get {program}.",
+        "reply": "{brand}: Reply YES to get {program}.",
+        "link": "{brand}: Confirm here: {link} to get {program}.",
+        "both": "{brand}: Confirm here: {link} or reply YES to get {program}.",
         "welcome": "{brand}: You're signed up for {program}.",
         "program": "texts",
         "rates": _RATES,
         "stop": "Reply HELP for help, STOP to opt out.",
     },
     "es": {
-        "confirm": "{brand}: Responda YES para recibir {program}.",
+        "reply": "{brand}: Responda YES para recibir {program}.",
+        "link": "{brand}: Confirme en {link} para recibir {program}.",
+        "both": "{brand}: Confirme en {link} o responda YES para recibir {program}.",
         "welcome": "{brand}: Ya est\u00e1 inscrito para recibir {program}.",
         "program": "mensajes",
         "rates": "Pueden aplicarse tarifas de mensajes y datos.",
@@ -21,9 +25,11 @@ _WORDS = {
 }
 
 
-def confirmation_text(profile: SenderProfile, program: str, frequency: str, lang: str) -> str:
-    """Return the default question."""
-    return _text("confirm", profile, program or profile.program, frequency, lang)
+def confirmation_text(
+    profile: SenderProfile, program: str, frequency: str, lang: str, *, channel: str = "reply"
+) -> str:
+    """Return the default question; with a channel `link` or `both` it has `{link}` in it."""
+    return _text(channel, profile, program or profile.program, frequency, lang)
 
 
 def welcome_text(profile: SenderProfile, program: str, frequency: str, lang: str) -> str:
@@ -55,7 +61,7 @@ def _text(key: str, profile: SenderProfile, program: str, frequency: str, lang: 
     named = (program or said["program"]).rstrip(".")
     often = (frequency or profile.frequency).rstrip(".")
     sentences = [
-        said[key].format(brand=profile.brand, program=named),
+        said[key].format(brand=profile.brand, program=named, link="{link}"),
         f"{often}." if often else "",
         said["rates"],
         said["stop"],

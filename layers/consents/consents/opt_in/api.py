@@ -12,8 +12,8 @@ from consents.domain import fields
 from consents.domain.errors import Invalid, NotFound
 from consents.http import json_text
 from consents.http.response import Response
-from consents.opt_in import sms
-from consents.opt_in.challenge import Challenge, Message
+from consents.opt_in import links, sms
+from consents.opt_in.challenge import LINK, Challenge, Channel, Message
 
 MAX_BYTES = 1024 * 1024
 
@@ -21,7 +21,7 @@ MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 300, 604_800, 86_400
 
 CANNOT_SEND = "this sender cannot send messages"
 _HOW = "must say how to confirm (YES) and how to stop (STOP)"
-_ONLY_REPLIES = "must be reply: links are not sent yet"
+_NO_LINK = f"must hold {LINK} once"
 
 MESSAGES: Mapping[str, str] = {
     "phone_number_id": "must be a UUID",
@@ -77,10 +77,13 @@ class Question:
     expires_in: timedelta
     confirmation_text: str = ""
     resends: bool = False
-    locale: str = "en"
+    locale: str = ""
     program: str = ""
     frequency: str = ""
     reference: str = ""
+    channel: str = Channel.REPLY
+    link: str = ""
+    """The link without its secret, if the text has one."""
     web: Mapping[str, str] = field(default_factory=dict)
     """The evidence of the form that asks, if one does."""
 
@@ -101,16 +104,19 @@ def _rules() -> TypeAdapter[_Question]:
 
 
 def parse_question(
-    sent: Mapping[str, Any], senders: Mapping[str, str], *, can_send: bool
+    sent: Mapping[str, Any], senders: Mapping[str, str], *, can_send: bool, public_url: str
 ) -> Question:
     """Return a question; `senders` maps `phone_number_id` to E.164 number.
+
+    `public_url` is that of links.
 
     Raises:
         NotFound: the only fault is a `phone_number_id` that the organization does not own.
         Invalid: all other faults.
     """
     given = {name: value for name, value in sent.items() if value is not None}
-    faults = _faults(given)
+    link = f"{public_url}/c/"
+    faults = _faults(given, link)
     sender = senders.get(str(given.get("phone_number_id", "")).lower())
     if sender is None and not faults:
         raise NotFound
@@ -119,6 +125,7 @@ def parse_question(
         raise Invalid(unknown | faults)
     if not can_send:
         raise Invalid({"phone_number_id": CANNOT_SEND})
+    channel = Channel(given.get("channel", Channel.REPLY))
     texts = ("confirmation_text", "locale", "program", "frequency", "reference")
     return Question(
         phone_number_id=given["phone_number_id"].lower(),
@@ -127,11 +134,13 @@ def parse_question(
         agreement_text=given["agreement_text"],
         expires_in=timedelta(seconds=given.get("expires_in", DEFAULT_SECONDS)),
         resends=given.get("resend", False),
+        channel=channel,
+        link="" if channel is Channel.REPLY else link,
         **{name: given[name] for name in texts if name in given},
     )
 
 
-def _faults(given: Mapping[str, Any]) -> dict[str, str]:
+def _faults(given: Mapping[str, Any], link: str) -> dict[str, str]:
     """Return the message of each field that breaks its rule."""
     faults: dict[str, str] = {}
     try:
@@ -142,16 +151,22 @@ def _faults(given: Mapping[str, Any]) -> dict[str, str]:
             faults[name] = _MESSAGES_BY_ERROR.get(fault["type"]) or MESSAGES[name]
     text = given.get("confirmation_text")
     if "confirmation_text" not in faults and text is not None:
-        faults |= _text_faults(text)
-    if "channel" not in faults and given.get("channel", "reply") != "reply":
-        faults["channel"] = _ONLY_REPLIES
+        channel = Channel.REPLY if "channel" in faults else given.get("channel", Channel.REPLY)
+        found = _text_fault(text, channel, link)
+        faults |= {"confirmation_text": found} if found else {}
     return faults
 
 
-def _text_faults(text: str) -> dict[str, str]:
+def _text_fault(text: str, channel: str, link: str) -> str | None:
+    """Return which rule a caller's question breaks, or None."""
+    if channel != Channel.REPLY:
+        if not links.has_one_link(text):
+            return _NO_LINK
+        text = links.longest(text, link)
     if sms.parts(text) > sms.MAX_PARTS:
-        return {"confirmation_text": f"must be 1..{sms.MAX_PARTS} SMS parts"}
-    return {} if "YES" in text and "STOP" in text else {"confirmation_text": _HOW}
+        return sms.TOO_LONG
+    says_how = channel == Channel.LINK or "YES" in text
+    return None if says_how and "STOP" in text else _HOW
 
 
 def parse_id(sent: str) -> str:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from consents.aws import metrics
 from consents.domain.errors import Invalid, OptedOut, RateLimited, Unavailable
@@ -13,8 +13,11 @@ from consents.domain.record import Receipt, Status, StoredRecord
 from consents.domain.sender_profile import SenderProfile
 from consents.messages import numbers
 from consents.messages.texts import confirmation_text, welcome_text
+from consents.opt_in import links, sms
 from consents.opt_in.api import DEFAULT_SECONDS, Opened, Question
 from consents.opt_in.challenge import Challenge, Counted, Kind, Message, MessageState, Rate
+from consents.opt_in.links import Link, LinkKeys
+from consents.pages import languages
 
 _TRIES = 5
 
@@ -29,9 +32,15 @@ class Challenges(Protocol):
         """Return the texts of a challenge, oldest first."""
 
     def open(
-        self, challenge: Challenge, message: Message, latest: Challenge | None, now: datetime
+        self,
+        challenge: Challenge,
+        message: Message,
+        latest: Challenge | None,
+        now: datetime,
+        *,
+        link: Link | None,
     ) -> bool:
-        """Store a challenge with its first text, and return whether no other is open."""
+        """Store a challenge with its text and link, and return whether no other is open."""
 
     def add_message(self, message: Message) -> None:
         """Store one more text of a challenge."""
@@ -56,12 +65,15 @@ class Asker:
         current: Callable[[str, str, str], StoredRecord | None],
         limits: Limits,
         enqueue: Callable[[str, Message], None],
+        *,
+        keys: LinkKeys,
     ) -> None:
         """`current` returns the record that counts; `enqueue` lets a text be sent."""
         self._challenges = challenges
         self._current = current
         self._limits = limits
         self._enqueue = enqueue
+        self._keys = keys
 
     def ask(
         self, question: Question, org_id: str, profile: SenderProfile, receipt: Receipt
@@ -91,15 +103,16 @@ class Asker:
             latest = self._challenges.latest(*contact)
             if latest is not None and latest.takes_answer(now):
                 return self._reuse(latest, question, receipt)
+            challenge = new_challenge(question, org_id, profile, now)
             try:
                 self._limits.take(org_id, question.contact, _shared(receipt, question, latest))
             except RateLimited:
                 if self._challenges.latest(*contact) == latest:
                     raise
                 continue
-            challenge = new_challenge(question, org_id, profile, now)
             message = new_message(challenge, Kind.CONFIRMATION, now)
-            if self._challenges.open(challenge, message, latest, now):
+            link = self._link(challenge, question, profile)
+            if self._challenges.open(challenge, message, latest, now, link=link):
                 self._enqueue(org_id, message)
                 if self._challenges.count(challenge, Counted.OPENED).is_low:
                     metrics.write({"MessagesUnconfirmed": 1})
@@ -123,6 +136,20 @@ class Asker:
         question = Question(**fields, expires_in=expires_in, resends=False, web=web)
         with suppress(OptedOut, RateLimited, Invalid):
             self.ask(question, org_id, profile, receipt)
+
+    def _link(
+        self, challenge: Challenge, question: Question, profile: SenderProfile
+    ) -> Link | None:
+        if not challenge.link:
+            return None
+        return Link(
+            self._keys.secret_hash(self._keys.secret(challenge.challenge_id)),
+            challenge.challenge_id,
+            profile,
+            question.program or profile.program,
+            question.frequency or profile.frequency,
+            question.locale,
+        )
 
     def _reuse(self, challenge: Challenge, question: Question, receipt: Receipt) -> Opened:
         sent = [
@@ -155,9 +182,17 @@ def _shared(receipt: Receipt, question: Question, latest: Challenge | None) -> R
 def new_challenge(
     question: Question, org_id: str, profile: SenderProfile, now: datetime
 ) -> Challenge:
-    """Return a challenge with its texts; its times are whole seconds."""
+    """Return a challenge with its texts; its times are whole seconds.
+
+    Raises:
+        Invalid: the default text is too long with the link in it.
+    """
     created_at = now.replace(microsecond=0)
-    said = (question.program, question.frequency, question.locale)
+    said = (question.program, question.frequency, question.locale or languages.DEFAULT)
+    default = confirmation_text(profile, *said, channel=question.channel)
+    text = question.confirmation_text or default
+    if sms.parts(links.longest(text, question.link)) > sms.MAX_PARTS:
+        raise Invalid({"confirmation_text": sms.TOO_LONG})
     return Challenge(
         challenge_id=str(uuid4()),
         org_id=org_id,
@@ -165,13 +200,20 @@ def new_challenge(
         sender=question.sender,
         contact=question.contact,
         agreement_text=question.agreement_text,
-        confirmation_text=question.confirmation_text or confirmation_text(profile, *said),
+        confirmation_text=text,
         welcome_text=welcome_text(profile, *said),
         created_at=created_at,
         expires_at=created_at + question.expires_in,
         reference=question.reference,
+        link=question.link,
         web=question.web,
     )
+
+
+def new_welcome(challenge: Challenge, now: datetime) -> Message:
+    """Return the one welcome text of a challenge: a repeat adds none, since its id is the same."""
+    message_id = str(uuid5(NAMESPACE_URL, f"welcome:{challenge.challenge_id}"))
+    return new_message(challenge, Kind.WELCOME, now, message_id)
 
 
 def new_message(challenge: Challenge, kind: Kind, now: datetime, message_id: str = "") -> Message:

@@ -1,9 +1,12 @@
 """A challenge: a contact is asked by text message, and answers in time or not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+LINK = "{link}"
+"""What stands for the link in a text, until it is sent."""
 
 MIN_COUNTED, MIN_CONFIRMED = 50, 0.05
 """Of so many challenges, at least this share is confirmed; else an alarm says so."""
@@ -29,6 +32,14 @@ class MessageState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Channel(StrEnum):
+    """How a text asks for an answer. YES by reply counts whatever the text asks for."""
+
+    REPLY = "reply"
+    LINK = "link"
+    BOTH = "both"
+
+
 class Kind(StrEnum):
     """What a text message is for."""
 
@@ -42,8 +53,9 @@ class Kind(StrEnum):
 class Challenge:
     """A question to a contact. `decided` is what was answered; expiry is a comparison.
 
-    `confirmation_text` and `welcome_text` are the texts as sent. `web` is the evidence of the form
-    that asked for it, if one did.
+    `confirmation_text` and `welcome_text` are the texts as sent, but that the first has `LINK` in
+    place of its link. `link` is that link without its secret, or empty: a text without one. `web`
+    is the evidence of the form that asked for it, if one did.
     """
 
     challenge_id: str
@@ -57,9 +69,22 @@ class Challenge:
     created_at: datetime
     expires_at: datetime
     reference: str = ""
+    link: str = ""
     decided: str = ""
     decided_at: datetime | None = None
     web: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kept_text(self) -> str:
+        """The question as it is kept: with the link's secret left out."""
+        return (
+            self.confirmation_text.replace(LINK, self.link) if self.link else self.confirmation_text
+        )
+
+    @property
+    def own_texts(self) -> tuple[str, ...]:
+        """What a reply may quote of our texts; a link, which nobody quotes alike, divides one."""
+        return (*self.confirmation_text.split(LINK), self.welcome_text)
 
     def state(self, now: datetime) -> State:
         """Return the state at an instant."""
@@ -113,3 +138,8 @@ class Message:
     claimed_by: str = ""
     provider: str = ""
     provider_message_id: str = ""
+
+
+def last_question(messages: Iterable[Message]) -> Message:
+    """Return the text that asked, the last of several; `messages` are in order of time."""
+    return [each for each in messages if each.kind is Kind.CONFIRMATION][-1]

@@ -7,16 +7,16 @@ record, and a crash between two writes is healed by the repeat.
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
-from uuid import NAMESPACE_URL, uuid5
 
 from aws_lambda_powertools import Logger
 
 from consents.aws import metrics
 from consents.capture.capture import Ledger, capture
+from consents.domain.errors import Unavailable
 from consents.domain.record import ConsentRecord, Receipt, Status, StoredRecord
 from consents.opt_in import records, replies
-from consents.opt_in.ask import new_message
-from consents.opt_in.challenge import Challenge, Counted, Kind, Message, Rate, State
+from consents.opt_in.ask import new_welcome
+from consents.opt_in.challenge import Challenge, Counted, Message, Rate, State, last_question
 from consents.opt_in.keyword_replies import KeywordReplies
 from consents.opt_in.records import Reply
 from consents.opt_in.replies import Meaning
@@ -42,8 +42,8 @@ class Challenges(Protocol):
     def count(self, challenge: Challenge, counted: Counted) -> Rate:
         """Count a challenge to its country on its UTC day, and return the day's numbers."""
 
-    def confirm_after_stop(self, challenge_id: str, at: datetime) -> None:
-        """Set that a contact who declined confirmed after all."""
+    def confirm_after(self, challenge_id: str, at: datetime) -> None:
+        """Set that a contact who declined before confirmed after all."""
 
     def add_message(self, message: Message) -> None:
         """Store one more text of a challenge; the same one again changes nothing."""
@@ -54,6 +54,15 @@ class ContactHistory(Ledger, Protocol):
 
     def history(self, org_id: str, contact: str, sender: str | None = None) -> list[StoredRecord]:
         """Return a contact's records, of one sender or of all, newest first."""
+
+    def keep_text(self, org_id: str, text: str, time_left: Callable[[], float]) -> bool:
+        """Store a text that evidence names by its hash, and return whether the ledger holds it."""
+
+
+class Keep(Protocol):
+    """Stores a record, and first the text that it names."""
+
+    def __call__(self, record: ConsentRecord, text: str = "") -> None: ...
 
 
 class Inbox:
@@ -89,10 +98,12 @@ class Inbox:
             metrics.write({"MessagesUnassigned": 1})
             return Meaning.OTHER
         challenge = self._challenges.latest(org_id, reply.sender, reply.contact)
-        own = (challenge.confirmation_text, challenge.welcome_text) if challenge else ()
+        own = challenge.own_texts if challenge else ()
         meaning = replies.read(reply.text, own, reply.opt_out_type)
 
-        def keep(record: ConsentRecord) -> None:
+        def keep(record: ConsentRecord, text: str = "") -> None:
+            if text and not self._ledger.keep_text(org_id, text, time_left):
+                raise Unavailable
             capture([record], org_id, self._ledger, receipt=receipt, time_left=time_left)
 
         match meaning:
@@ -122,17 +133,18 @@ class Inbox:
         if challenge is not None and challenge.takes_answer(reply.at):
             self._challenges.decide(challenge.challenge_id, State.DECLINED, reply.at)
 
-    def _confirm(
-        self, challenge: Challenge, reply: Reply, keep: Callable[[ConsentRecord], None]
-    ) -> None:
+    def _confirm(self, challenge: Challenge, reply: Reply, keep: Keep) -> None:
         asked = self._challenges.keep_asked(
-            reply.provider, reply.message_id, self._asked(challenge), reply.at
+            reply.provider,
+            reply.message_id,
+            last_question(self._challenges.messages(challenge.challenge_id)),
+            reply.at,
         )
-        keep(records.confirmation(challenge, asked, reply))
-        if challenge.decided == State.DECLINED:
-            self._challenges.confirm_after_stop(challenge.challenge_id, reply.at)
-        elif self._challenges.decide(challenge.challenge_id, State.CONFIRMED, reply.at):
+        keep(records.confirmation(challenge, asked, reply), challenge.kept_text)
+        if self._challenges.decide(challenge.challenge_id, State.CONFIRMED, reply.at):
             self._challenges.count(challenge, Counted.CONFIRMED)
+        else:
+            self._challenges.confirm_after(challenge.challenge_id, reply.at)
         self._welcome(challenge, reply)
 
     def _restart(
@@ -140,7 +152,7 @@ class Inbox:
         org_id: str,
         challenge: Challenge | None,
         reply: Reply,
-        keep: Callable[[ConsentRecord], None],
+        keep: Keep,
     ) -> None:
         """Opt in again where a stop by text took an agreement back, or declined a challenge."""
         before = self._ledger.history(org_id, reply.contact, reply.sender)
@@ -154,15 +166,8 @@ class Inbox:
         if agreed is not None:
             keep(records.start(reply, agreed))
 
-    def _asked(self, challenge: Challenge) -> Message:
-        """Return the text that asked, the last of several."""
-        sent = self._challenges.messages(challenge.challenge_id)
-        return [each for each in sent if each.kind is Kind.CONFIRMATION][-1]
-
     def _welcome(self, challenge: Challenge, reply: Reply) -> None:
-        # The id is that of the challenge's one welcome text: a repeat adds none.
-        message_id = str(uuid5(NAMESPACE_URL, f"welcome:{challenge.challenge_id}"))
-        message = new_message(challenge, Kind.WELCOME, reply.at, message_id)
+        message = new_welcome(challenge, reply.at)
         self._challenges.add_message(message)
         self._enqueue(challenge.org_id, message)
 

@@ -1,5 +1,6 @@
 """Send a text at most once: claim it, call the provider once, write its end."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -39,9 +40,17 @@ class Store(Protocol):
 
 
 def send(
-    challenge_id: str, message_id: str, store: Store, provider: Messages, now: datetime
+    challenge_id: str,
+    message_id: str,
+    store: Store,
+    provider: Messages,
+    now: datetime,
+    *,
+    complete: Callable[[Challenge | None, Message], Message],
 ) -> None:
     """Send a text, unless it was sent, may have been sent, or is no longer wanted.
+
+    `complete` returns a text as it is sent, with its link.
 
     Raises:
         NotSent: it was surely not sent, and has tries left.
@@ -57,7 +66,7 @@ def send(
     if claimed is None:
         return
     if _is_wanted(challenge, claimed, now):
-        _send(claimed, store, provider, now)
+        _send(complete(challenge, claimed), store, provider, now)
     else:
         store.end(claimed, MessageState.REFUSED, now)
 

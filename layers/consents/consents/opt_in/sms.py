@@ -4,6 +4,8 @@ MAX_PARTS = 3
 MAX_GSM_LENGTH = 459
 """Three parts of GSM 03.38."""
 
+TOO_LONG = f"must be 1..{MAX_PARTS} SMS parts"
+
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"

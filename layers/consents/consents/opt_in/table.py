@@ -7,6 +7,7 @@ from uuid import uuid4
 from consents.aws.dynamodb import Table, encode_item
 from consents.domain.record import timestamp
 from consents.messages.numbers import region
+from consents.opt_in.answer import Answer
 from consents.opt_in.challenge import Challenge, Counted, Message, MessageState, Rate, State
 from consents.opt_in.items import (
     INBOUND_KEPT_FOR,
@@ -23,6 +24,15 @@ from consents.opt_in.items import (
     pending_key,
     rate_key,
 )
+from consents.opt_in.link_items import (
+    answer_item,
+    answer_key,
+    answer_of,
+    link_item,
+    link_key,
+    link_of,
+)
+from consents.opt_in.links import Link
 from consents.opt_in.records import Reply
 
 _NOT_DECIDED = "decided = :nothing"
@@ -58,9 +68,15 @@ class Challenges:
         return sorted(map(message_of, found), key=lambda each: each.at)
 
     def open(
-        self, challenge: Challenge, message: Message, latest: Challenge | None, now: datetime
+        self,
+        challenge: Challenge,
+        message: Message,
+        latest: Challenge | None,
+        now: datetime,
+        *,
+        link: Link | None,
     ) -> bool:
-        """Store a challenge with its first text, and return whether no other is open.
+        """Store a challenge with its text and link, and return whether no other is open.
 
         `latest` is the one before, which was decided. Of the challenges that all saw none open, one
         is stored.
@@ -75,12 +91,10 @@ class Challenges:
             decided=latest.challenge_id if latest and latest.decided else "-",
             **expiring(challenge.expires_at, KEPT_FOR),
         )
-        failed = self._table.transact(
-            lock,
-            self._table.put_new(challenge_item(challenge), unless="pk"),
-            self._table.put_new(message_item(message), unless="pk"),
-        )
-        return failed is None
+        items = [challenge_item(challenge), message_item(message)]
+        items += [link_item(link, challenge.expires_at)] if link else []
+        new = (self._table.put_new(item, unless="pk") for item in items)
+        return self._table.transact(lock, *new) is None
 
     def add_message(self, message: Message) -> None:
         """Store one more text; the same one again changes nothing."""
@@ -99,12 +113,40 @@ class Challenges:
         )
         return held
 
-    def confirm_after_stop(self, challenge_id: str, at: datetime) -> None:
-        """Set that a contact who declined confirmed after all."""
+    def link(self, secret_hash: str) -> Link | None:
+        """Return the link with this secret, or None."""
+        item = self._table.get(link_key(secret_hash))
+        return link_of(item) if item else None
+
+    def answered(self, challenge_id: str) -> tuple[Answer, Message] | None:
+        """Return the answer on a challenge's page and the text that it answers, or None."""
+        item = self._table.get(answer_key(challenge_id))
+        return answer_of(item) if item else None
+
+    def answer(self, answer: Answer, asked: Message, expires_at: datetime) -> bool:
+        """Store an answer and decide its challenge, both or neither, and return whether it is.
+
+        Of answers at once, on pages or by reply, one decides.
+        """
+        failed = self._table.transact(
+            self._table.put_new(answer_item(answer, asked, expires_at), unless="pk"),
+            self._table.update_if(
+                challenge_key(answer.challenge_id),
+                "SET decided = :decided, decided_at = :at",
+                f"{_NOT_DECIDED} AND expires_at > :at",
+                decided=State.CONFIRMED if answer.agrees else State.DECLINED,
+                at=timestamp(answer.at),
+                nothing="",
+            ),
+        )
+        return failed is None
+
+    def confirm_after(self, challenge_id: str, at: datetime) -> None:
+        """Set that a contact who declined before confirmed after all."""
         self._table.update(
             challenge_key(challenge_id),
             "SET decided = :decided, decided_at = :at",
-            "decided = :before",
+            "decided = :before AND decided_at < :at",
             decided=State.CONFIRMED,
             at=timestamp(at),
             before=State.DECLINED,

@@ -11,6 +11,7 @@ from consents.opt_in.challenge import Message
 from consents.opt_in.inbound import Inbox
 from consents.opt_in.keyword_replies import KeywordReplies
 from consents.opt_in.limits import TextLimits
+from consents.opt_in.links import LinkKeys
 from consents.opt_in.queues import Outbound
 from consents.opt_in.table import Challenges
 
@@ -22,10 +23,16 @@ def challenges() -> Challenges:
 
 
 @cache
+def link_keys() -> LinkKeys:
+    """Return the keys of links and pages."""
+    return LinkKeys(wiring.directory().hash)
+
+
+@cache
 def asker() -> Asker:
     """Return what opens challenges."""
     limits = TextLimits(wiring.stores().rate_limits, wiring.directory().organization)
-    return Asker(challenges(), wiring.ledger().current, limits, enqueue)
+    return Asker(challenges(), wiring.ledger().current, limits, enqueue, keys=link_keys())
 
 
 @cache

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from consents.pages.errors import ReadAgain
+
 VALID_FOR = timedelta(hours=24)
 MIN_AGE = timedelta(seconds=2)
 """People read for longer than this; programs do not."""
@@ -64,6 +66,13 @@ def read(key: bytes, subject: str, text: str) -> Stamp | None:
     if not found or not hmac.compare_digest(found[5], _signature(key, subject, found[1])):
         return None
     return Stamp(_EPOCH + int(found[2]) * _MILLISECOND, found[3], found[4])
+
+
+def check(stamp: Stamp | None, page_hash: str, now: datetime) -> Stamp:
+    """Return a stamp, or raise `ReadAgain` where it does not show that a person read this page."""
+    if stamp is None or not stamp.is_of(page_hash) or not stamp.is_timely(now):
+        raise ReadAgain
+    return stamp
 
 
 def nonce_of(text: str) -> str | None:
