@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run invoke test unit lint check checkov bench bench-curves bench-drops bench-transports format lock docs
+.PHONY: help install run invoke test unit lint check checkov bench bench-curves bench-drops bench-log bench-transports format lock docs
 
 help:
 	@echo "make run [PORT=$(PORT)]  start the local stack; Ctrl-C stops it"
@@ -32,6 +32,7 @@ help:
 	@echo "make bench-curves     measure how time grows with records, contacts and callers; redraws docs/design/scaling.svg"
 	@echo "make format           format the code"
 	@echo "make bench-drops      import files of 10,000 to a million rows into the local engine (ROWS='10000 20000')"
+	@echo "make bench-log        measure the transparency log by its size: sealing, publishing, proofs"
 	@echo "make bench-transports  compare ways to call DynamoDB"
 	@echo "make lock             lock the dependencies, and export the layer's requirements"
 	@echo "make docs             build the site of docs/ into site/; needs npm"
@@ -94,6 +95,9 @@ format: install
 
 bench-transports: install
 	@$(VENV)/python -m bench.transports
+
+bench-log: install
+	@$(VENV)/python -m bench.log
 
 bench-drops: install
 	@$(VENV)/python -m bench.drops $(ROWS)

@@ -144,7 +144,7 @@ def environment(port: int) -> dict[str, str]:
         "POWERTOOLS_METRICS_NAMESPACE": "ConsentLedger",
         "POWERTOOLS_SERVICE_NAME": "bench",
         "RATE_LIMITS_TABLE": "RateLimitsTable",
-        "SERVICES": "dynamodb,s3,secretsmanager,sqs",
+        "SERVICES": "dynamodb,kms,s3,secretsmanager,sqs",
     }
 
 

@@ -53,6 +53,9 @@ PAGES = (
 )
 """Events of links that do not exist."""
 
+LOG = ("publish_log.minute", "seal_records.insert")
+"""Events that a function of the transparency log answers with nothing."""
+
 RUNTIMES_OWN = {
     "awslambdaric",
     "boto3",
@@ -155,7 +158,7 @@ def interpreter_of(running: Runtime) -> int:
 
 
 def test_every_event_has_an_expected_response() -> None:
-    assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys() | {*PAGES}
+    assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys() | {*PAGES, *LOG}
 
 
 @pytest.mark.parametrize("event", EXPECTED)
@@ -183,6 +186,11 @@ def test_function_reports_only_failed_messages(
     answer = started(function_of(event)).invoke(EVENTS[event].read_bytes())
 
     assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == COMES_AGAIN[event]
+
+
+@pytest.mark.parametrize("event", LOG)
+def test_function_of_the_log_ends_well(event: str, started: Callable[[str], Runtime]) -> None:
+    assert started(function_of(event)).invoke(EVENTS[event].read_bytes()) is None
 
 
 def ask(python: Path, function: Function, question: str) -> Any:

@@ -43,7 +43,15 @@ def test_the_dashboard_shows_the_metric_of_every_alarm(template: Template) -> No
     shown = str(metrics(template))
 
     for alarm in of_type(template, "CloudWatch::Alarm").values():
-        assert alarm["Properties"]["MetricName"] in shown
+        assert all(name in shown for name in metric_names(alarm["Properties"]))
+
+
+def metric_names(alarm: dict[str, Any]) -> list[str]:
+    """Return the name of the metric of an alarm, or those that its expression has."""
+    if "MetricName" in alarm:
+        return [alarm["MetricName"]]
+    stats = (one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one)
+    return [one["Metric"]["MetricName"] for one in stats]
 
 
 def test_the_dashboard_refers_to_nothing_unknown(template: Template) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.expansion import Template, allowances, listed
+from tests.template.expansion import Template, allowances, listed, of_type
 
 NOBODY_MAY = (
     "kms:CreateGrant",
@@ -59,6 +59,51 @@ def test_the_key_is_of_the_type_that_checkpoints_are_signed_with(template: Templ
     key = template["Resources"]["LogKey"]["Properties"]
 
     assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_EDWARDS25519", "SIGN_VERIFY")
+
+
+def test_only_the_publisher_may_sign(template: Template) -> None:
+    signing = [one for one in key_statements(template) if "kms:Sign" in listed(one["Action"])]
+
+    assert signing == [
+        {
+            "Sid": "Publication",
+            "Effect": "Allow",
+            "Principal": {"AWS": {"Fn::GetAtt": ["PublishLogFunctionRole", "Arn"]}},
+            "Action": "kms:Sign",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"kms:SigningAlgorithm": "ED25519_SHA_512"}},
+        }
+    ]
+    assert "kms:Sign" not in {
+        action
+        for name, actions, _ in allowances(template)
+        for action in actions
+        if not name.endswith("Boundary")
+    }
+
+
+def test_a_change_that_is_not_sealed_is_kept_before_the_stream_loses_it(template: Template) -> None:
+    mapping = template["Resources"]["SealRecordsFunctionChanges"]["Properties"]
+
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["MaximumRecordAgeInSeconds"] < 24 * 3600
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == {
+        "Fn::GetAtt": ["SealFailedQueue", "Arn"]
+    }
+
+
+def test_alarms_on_the_age_of_the_stream_come_early_and_again(template: Template) -> None:
+    ages = [
+        alarm["Properties"]["Threshold"]
+        for name, alarm in of_type(template, "CloudWatch::Alarm").items()
+        if name.startswith("SealAge")
+    ]
+
+    minutes = {
+        name: one["Milliseconds"] / 60_000 for name, one in template["Mappings"]["SealAge"].items()
+    }
+    assert minutes == {"Minutes5": 5, "Hour1": 60, "Hours12": 720}
+    assert len(ages) == len(minutes)
 
 
 def test_administrators_of_the_key_may_not_sign(template: Template) -> None:

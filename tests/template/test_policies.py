@@ -30,9 +30,9 @@ def arn(name: str) -> dict[str, list[str]]:
     return {"Fn::GetAtt": [name, "Arn"]}
 
 
-def objects(prefix: str) -> dict[str, str]:
-    """Return the ARN of the bucket's objects under a prefix."""
-    return {"Fn::Sub": f"${{DropsBucket.Arn}}/{prefix}/*"}
+def objects(key: str, bucket: str = "DropsBucket") -> dict[str, str]:
+    """Return the ARN of a bucket's objects by a key, which may end in `*`."""
+    return {"Fn::Sub": f"${{{bucket}.Arn}}/{key}"}
 
 
 RESOURCES: dict[str, Any] = {
@@ -47,14 +47,22 @@ RESOURCES: dict[str, Any] = {
     "imports": arn("ImportsTable"),
     "imports_of_an_organization": {"Fn::Sub": "${ImportsTable.Arn}/index/ByOrganization"},
     "bucket": arn("DropsBucket"),
-    "drops": objects("drops"),
-    "work": objects("work"),
-    "reports": objects("reports"),
+    "drops": objects("drops/*"),
+    "work": objects("work/*"),
+    "reports": objects("reports/*"),
     "plans": arn("PlanQueue"),
     "parts": arn("PartQueue"),
     "dead_letters": arn("DeadLetterQueue"),
     "outbound": arn("OutboundQueue"),
     "inbound": arn("InboundQueue"),
+    "log_positions": arn("LogTable"),
+    "log_bucket": arn("LogBucket"),
+    "log_objects": objects("*", "LogBucket"),
+    "log_batches": objects("work/batches/*", "LogBucket"),
+    "log_checkpoint": objects("checkpoint", "LogBucket"),
+    "log_index": objects("index/*", "LogBucket"),
+    "log_tiles": objects("tile/*", "LogBucket"),
+    "seal_failures": arn("SealFailedQueue"),
 }
 API = {"directory": {GET}, "rate_limits": {GET}, "pepper": {READ_SECRET}}
 CAPTURE = API | {"idempotency": {DELETE, GET, PUT, UPDATE}, "rate_limits": {GET, UPDATE}}
@@ -132,6 +140,19 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "imports": {DELETE, GET, PUT, QUERY, UPDATE},
     },
     "FailImportFunction": IMPORT | {"dead_letters": {SEND}},
+    "SealRecordsFunction": {
+        "log_positions": {GET, PUT, UPDATE},
+        "log_batches": {WRITE},
+        "seal_failures": {SEND},
+    },
+    "PublishLogFunction": {
+        "log_positions": {GET, QUERY},
+        "log_bucket": {LIST},
+        "log_objects": {READ},
+        "log_checkpoint": {WRITE},
+        "log_index": {WRITE},
+        "log_tiles": {WRITE},
+    },
 }
 
 
@@ -204,12 +225,24 @@ def test_all_boundaries_are_alike_but_for_the_logs(template: Template) -> None:
     assert all(each == others[0] for each in others)
 
 
-def test_boundaries_let_functions_receive_queue_messages(template: Template) -> None:
+RECEIVING = {
+    "Arn": ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+    "StreamArn": [
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+    ],
+}
+"""What Lambda does in a function's name to read a queue, or a stream."""
+
+
+def test_boundaries_let_functions_read_their_queue_or_stream(template: Template) -> None:
     for mapping in of_type(template, "Lambda::EventSourceMapping").values():
         function = mapping["Properties"]["FunctionName"]["Ref"].removesuffix("Aliaslive")
-        queue = str(mapping["Properties"]["EventSourceArn"])
-        for action in ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage"):
-            assert (f"sqs:{action}", queue) in bounds(template, function)
+        source = mapping["Properties"]["EventSourceArn"]
+        for action in RECEIVING[source["Fn::GetAtt"][1]]:
+            assert (action, str(source)) in bounds(template, function)
 
 
 def test_a_policy_fits_into_iams_limit_with_room_to_grow(template: Template) -> None:
@@ -226,8 +259,15 @@ def test_a_policy_fits_into_iams_limit_with_room_to_grow(template: Template) -> 
 X_RAY = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 """May have the resource `*`: X-Ray has no resources."""
 
+OF_A_KEY = {"kms:GetPublicKey", "kms:Sign"}
+"""A boundary may have them for every key: the policy of a key names the role that may sign."""
+
+OBJECTS = ("${DropsBucket.Arn}/", "${LogBucket.Arn}/")
+"""What the ARN of an object begins with."""
+
 AWS_POLICIES = {
     "AWSLambdaBasicExecutionRole": "logs, of every group; the boundary limits it",
+    "AWSLambdaDynamoDBExecutionRole": "streams, of every table; the boundary limits it",
     "AWSLambdaSQSQueueExecutionRole": "messages, of every queue; the boundary limits it",
     "AWSXrayWriteOnlyAccess": "X-Ray has no resources",
 }
@@ -249,9 +289,10 @@ def wildcards(template: Template) -> list[str]:
         f"{name} may reach {text_of(resource)}"
         for name, actions, resource in allowances(template)
         if "*" in text_of(resource)
-        and not text_of(resource).startswith("${DropsBucket.Arn}/")
+        and not text_of(resource).startswith(OBJECTS)
         and not set(actions) <= X_RAY
         and (actions, text_of(resource)) != ([SEND_TEXT], NUMBERS)
+        and not (name.endswith("Boundary") and set(actions) <= OF_A_KEY)
     ]
     return found + unknown_policies(template)
 
@@ -307,7 +348,7 @@ def may_be_the_ledger(resource: Any) -> bool:
     """Return whether a resource is the ledger, or is not clearly another one."""
     if isinstance(resource, dict) and resource.keys() <= {"Fn::GetAtt", "Ref"}:
         return "LedgerTable" in listed(*resource.values())
-    return not text_of(resource).startswith("${DropsBucket.Arn}/")
+    return not text_of(resource).startswith(OBJECTS)
 
 
 def beyond_the_boundary(template: Template) -> list[str]:
@@ -315,8 +356,17 @@ def beyond_the_boundary(template: Template) -> list[str]:
     return [
         f"{function} may not {action}"
         for function in FUNCTIONS
-        for action, _ in permissions(template, function) - bounds(template, function)
+        for action, resource in permissions(template, function) - bounds(template, function)
+        if not is_below(action, resource, bounds(template, function))
     ]
+
+
+def is_below(action: str, resource: str, allowed: set[tuple[str, str]]) -> bool:
+    """Return whether the objects of a resource are among those that a boundary has with a `*`."""
+    return any(
+        action == other and wider.endswith("/*'}") and resource.startswith(wider[:-3])
+        for other, wider in allowed
+    )
 
 
 @pytest.mark.parametrize("rule", [wildcards, ledger_changes, beyond_the_boundary])

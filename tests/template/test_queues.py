@@ -27,7 +27,8 @@ def unlimited_consumers(template: Template) -> list[str]:
     return [
         f"{name} has no maximum concurrency"
         for name, mapping in of_type(template, "Lambda::EventSourceMapping").items()
-        if "MaximumConcurrency" not in mapping["Properties"].get("ScalingConfig", {})
+        if mapping["Properties"]["EventSourceArn"]["Fn::GetAtt"][1] != "StreamArn"
+        and "MaximumConcurrency" not in mapping["Properties"].get("ScalingConfig", {})
     ]
 
 

@@ -4,10 +4,11 @@ from hashlib import sha256
 from itertools import pairwise
 
 import pytest
-from consents.proof import index
+from consents.proof import index, lookup
 from consents.proof.entries import Kind, entry, tag_of
 from consents.proof.growth import Edge
-from consents.proof.index import Match, Run
+from consents.proof.index import Run
+from consents.proof.lookup import Match
 
 from tests.unit import rfc6962
 from tests.unit.log_store import LogStore, entries
@@ -68,7 +69,7 @@ def test_lookup_in_a_bundle_has_the_items_of_a_tag_and_their_neighbors(
 ) -> None:
     items = index.bundle_items(4, [bytes(65), *reversed(TAGS)])
 
-    matches = index.find(items, tag)
+    matches = lookup.find(items, [tag])
     assert [one.at for one in matches] == positions
     check(matches, 255, index.run_root(items))
 
@@ -94,7 +95,7 @@ def test_lookup_in_a_stored_run_has_all_items_of_a_tag(stored: LogStore, contact
     )
     root = stored.objects["index/1/000"][-32:]
 
-    matches = index.find_stored(0, tag, stored.read_range)
+    matches = lookup.find_stored(0, [tag], stored.read_range)
     assert [one.item for one in matches if one.item.startswith(tag)] == [
         item for item in all_items if item.startswith(tag)
     ]
@@ -106,7 +107,7 @@ def test_lookup_in_a_stored_run_has_all_items_of_a_tag(stored: LogStore, contact
 
 @pytest.mark.parametrize("tag", [bytes(32), b"\xff" * 32, b"\x80" * 32])
 def test_lookup_of_an_absent_tag_has_only_its_neighbors(stored: LogStore, tag: bytes) -> None:
-    matches = index.find_stored(0, tag, stored.read_range)
+    matches = lookup.find_stored(0, [tag], stored.read_range)
 
     assert len(matches) == (2 if tag[0] == 0x80 else 1)
     check(matches, 65_280, stored.objects["index/1/000"][-32:])
@@ -126,5 +127,5 @@ def test_lookup_in_a_stored_run_reads_a_fortieth_of_it() -> None:
         return run[start:end]
 
     for tag in tags[:20]:
-        index.find_stored(0, tag, read_range)
+        lookup.find_stored(0, [tag], read_range)
     assert read / 20 < len(run) / 40

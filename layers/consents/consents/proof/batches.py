@@ -14,14 +14,14 @@ class Batch:
 
     name: str
     count: int
-    last: str
-    """The last entry, in hex: it shows where a published log ends."""
+    last: bytes
+    """The last entry: it shows where a published log ends."""
 
     @classmethod
     def of(cls, assigned: Sequence[bytes]) -> Self:
         """Return the batch of some entries."""
         content = b"".join(assigned)
-        return cls(sha256(content).hexdigest(), len(assigned), assigned[-1].hex())
+        return cls(sha256(content).hexdigest(), len(assigned), assigned[-1])
 
     def split(self, content: bytes) -> list[bytes] | None:
         """Return the entries of the batch, or None for another content."""

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from consents.proof import index
+from consents.proof import index, lookup
 from consents.proof.entries import tag_of
-from consents.proof.index import Match, ReadRange, Run
+from consents.proof.index import Run
+from consents.proof.lookup import Match, ReadRange
 from consents.proof.tiles import WIDTH, TileTree
+
+_KEPT_BUNDLES = 64
+"""The root of a run of level 0 is in the bundle of the next run."""
 
 type MapRuns = Callable[[Callable[[Run], RunProof], Iterable[Run]], Iterator[RunProof]]
 
@@ -55,21 +60,16 @@ def prove_index(
     """
     cover = index.cover(tree.size)
     start = cover[-1].end if cover else 0
-    runs = each(lambda run: _prove_run(tree, read, tags, run), cover)
-    return IndexProof([*runs], tree.frontier(start), tree.entries(start // WIDTH))
+    bundle = lru_cache(_KEPT_BUNDLES)(tree.entries)
 
+    def prove(run: Run) -> RunProof:
+        if run.level:
+            items = lookup.find_stored(run.number, tags, read)
+        else:
+            items = lookup.find(index.bundle_items(run.number, bundle(run.number)), tags)
+        return RunProof(run, bundle(run.end // WIDTH)[0], tree.inclusion_proof(run.end), items)
 
-def _prove_run(tree: TileTree, read: ReadRange, tags: Sequence[bytes], run: Run) -> RunProof:
-    entry = tree.entries(run.end // WIDTH)[0]
-    found = {one.at: one for tag in tags for one in _find(tree, read, tag, run)}
-    items = [found[at] for at in sorted(found)]
-    return RunProof(run, entry, tree.inclusion_proof(run.end), items)
-
-
-def _find(tree: TileTree, read: ReadRange, tag: bytes, run: Run) -> list[Match]:
-    if run.level:
-        return index.find_stored(run.number, tag, read)
-    return index.find(index.bundle_items(run.number, tree.entries(run.number)), tag)
+    return IndexProof([*each(prove, cover)], tree.frontier(start), tree.entries(start // WIDTH))
 
 
 def _has_tag(leaf: int, entry: bytes, tags: Sequence[bytes]) -> bool:

@@ -118,7 +118,7 @@ class Publisher:
         entries = edge.entries
         if len(entries) == 1:  # of kind LOG: the last other entry is in the bundle before
             (entries,) = self.objects.bundles([edge.size // WIDTH - 1])
-        end = others_in(edge.size), entries[-1].hex()
+        end = others_in(edge.size), entries[-1]
         return position is not None and (position.end, position.batch.last) == end
 
     def _entries(self, batches: Sequence[Batch]) -> list[bytes]:

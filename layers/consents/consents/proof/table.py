@@ -12,6 +12,7 @@ from typing import Any
 from consents.aws.dynamodb import Table, Values, attempts
 from consents.domain.errors import Unavailable
 from consents.proof.batches import Batch, Position
+from consents.proof.tiles import split_hashes
 
 REPEATS_FOR = timedelta(days=7)
 """How long a batch is known; the ledger's stream repeats one for at most a day."""
@@ -49,21 +50,20 @@ class LogTable:
         self, org_id: str, seed: bytes, part_roots: list[bytes], batch: Batch
     ) -> bool:
         """Keep an organization's seed and assign its entry a position; return whether it is new."""
-        kept = _organization_key(org_id, "seed") | {"seed": seed.hex()}
-        roots = _organization_key(org_id, "key_table") | {"roots": b"".join(part_roots).hex()}
+        kept = _organization_key(org_id, "seed") | {"seed": seed}
+        roots = _organization_key(org_id, "key_table") | {"roots": b"".join(part_roots)}
         puts = (self._table.put_new(item, "pk") for item in (kept, roots))
         return self._assign(batch, *puts)
 
     def seed(self, org_id: str) -> bytes | None:
         """Return an organization's seed, or None where it has no entry yet."""
         item = self._table.get(_organization_key(org_id, "seed"))
-        return bytes.fromhex(item["seed"]) if item else None
+        return item["seed"] if item else None
 
     def part_roots(self, org_id: str) -> list[bytes]:
         """Return the roots of the parts of an organization's key table."""
-        item = self._table.get(_organization_key(org_id, "key_table")) or {"roots": ""}
-        roots = bytes.fromhex(item["roots"])
-        return [roots[at : at + 32] for at in range(0, len(roots), 32)]
+        item = self._table.get(_organization_key(org_id, "key_table"))
+        return split_hashes(item["roots"]) if item else []
 
     def batches(self, start: int, end: int) -> Iterator[Position]:
         """Return the batches that begin from a position up to another, in order."""
