@@ -120,6 +120,12 @@ class Objects:
         with TransferManager(self._client) as transfers:
             transfers.upload(joined, self.bucket, key).result()
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """Return the keys that begin with a prefix, in order, page after page."""
+        pages = self._client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+            yield from (found["Key"] for found in page.get("Contents", []))
+
     def existing(self, keys: Iterable[str]) -> set[str]:
         """Return which of these keys have an object, with no permission but to list them."""
         with ThreadPoolExecutor(CALLS_AT_A_TIME) as threads:

@@ -51,8 +51,17 @@ class ContactReader:
         Raises:
             Unavailable: they could not be read in time.
         """
-        (items,) = self._read(org_id, [contact], time_left).values()
+        items = self.items(org_id, contact, time_left)
         return [stored_record(decode_item(item)) for item in items]
+
+    def items(self, org_id: str, contact: str, time_left: Callable[[], float]) -> list[Item]:
+        """Return all items of a contact as they are stored, in any order.
+
+        Raises:
+            Unavailable: they could not be read in time.
+        """
+        (items,) = self._read(org_id, [contact], time_left).values()
+        return items
 
     def _read(
         self,

@@ -20,14 +20,18 @@ HEADERS = {"Cache-Control": "no-store"}
 
 
 def route(
-    scope: Scope, bucket: Bucket = Bucket.CONTACTS, *, takes_dry_run: bool = False
+    scope: Scope,
+    bucket: Bucket = Bucket.CONTACTS,
+    *,
+    max_bytes: int = api.MAX_BYTES,
+    takes_dry_run: bool = False,
 ) -> Callable[[Callable[[Request], Response]], Handler]:
     """Return the decorator of a route, which asks for no plan: a lapsed one must honour a STOP."""
     return endpoint(
         json_api,
         stores=wiring.stores(),
         scope=scope,
-        max_bytes=api.MAX_BYTES,
+        max_bytes=max_bytes,
         headers=HEADERS,
         bucket=bucket,
         needs_capture=False,

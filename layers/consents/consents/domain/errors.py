@@ -16,6 +16,7 @@ RequestError
 ├── InProgress            the first request with the idempotency key is still running
 ├── RateLimited           the bucket holds less than the request costs
 ├── OptedOut              the contact has opted out, and only the contact can undo it
+├── LogBehind             the published log is smaller than the caller needs
 ├── TooManyUploads        too many announced uploads are open
 ├── Unavailable           storage did not answer; repeat the same request
 └── Internal              a bug; details are logged, not returned
@@ -129,6 +130,12 @@ class TooManyUploads(RequestError):
         super().__init__()
         self.limit = limit
         self.retry_after = retry_after
+
+
+class LogBehind(RequestError):
+    """The published transparency log is smaller than the caller needs; it grows each minute."""
+
+    retry_after = 60
 
 
 class OptedOut(RequestError):

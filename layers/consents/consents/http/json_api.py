@@ -53,6 +53,7 @@ ERRORS: Mapping[type[errors.RequestError], tuple[int, str, str]] = {
         "OPTED_OUT",
         "the contact has opted out; only the contact can sign up again",
     ),
+    errors.LogBehind: (409, "LOG_BEHIND", "the published log is smaller: try again in a minute"),
     errors.Unavailable: (503, "UNAVAILABLE", "temporarily unavailable: repeat the same request"),
     errors.Internal: (500, "INTERNAL", "internal error"),
 }

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 
 from consents.aws.s3 import ObjectGone, Objects
+from consents.proof.anchors import ANCHORS, anchor_name
 from consents.proof.growth import LogObject
 from consents.proof.publish import LogHalted
+from consents.proof.snapshot import Snapshot
 from consents.proof.stores import Stored
 from consents.proof.tiles import NotStored, bundle_name, read_bundle
 
@@ -62,6 +64,26 @@ class LogBucket:
             return Stored(*self._objects.get(CHECKPOINT))
         except ObjectGone:
             return None
+
+    def snapshot(self) -> Snapshot | None:
+        """Return the log up to the published checkpoint, or None before the first.
+
+        With the cosignatures of the checkpoint, if its size is anchored.
+        """
+        stored = self.checkpoint()
+        if stored is None:
+            return None
+        log = Snapshot(stored.content, self.read, self.read_range, _each)
+        try:
+            anchored = self.read(anchor_name(log.size))
+        except NotStored:
+            return log
+        return Snapshot(anchored, self.read, self.read_range, _each)
+
+    def anchor_sizes(self) -> Iterator[int]:
+        """Return the sizes that are anchored."""
+        names = self._objects.names(ANCHORS)
+        return (int(name.removeprefix(ANCHORS)) for name in names if not name.endswith(".tsr"))
 
     def replace_checkpoint(self, content: bytes, version: str) -> bool:
         """Publish a checkpoint if a version is still there; return whether it did."""

@@ -43,15 +43,29 @@ def tag_of(one: bytes) -> bytes:
     return one[1:33]
 
 
+def body_of(one: bytes) -> bytes:
+    """Return the body of an entry."""
+    return one[33:]
+
+
+def is_about_record(one: bytes) -> bool:
+    """Return whether an entry has the commitment of a record as its body."""
+    return one[0] in {Kind.RECORD, Kind.CHANGED, Kind.REMOVED, Kind.BACKFILLED}
+
+
 def contact_tag(bucket_key: bytes, org_id: str, contact: str) -> bytes:
     """Return the tag of a contact."""
     return hmac.digest(bucket_key, f"consent-ledger/tag/v1\n{org_id}\n{contact}".encode(), "sha256")
 
 
+def organization_tag(org_id: str) -> bytes:
+    """Return the tag of an organization."""
+    return sha256(f"consent-ledger/org/v1\n{org_id}".encode()).digest()
+
+
 def organization_entry(org_id: str, table_root: bytes) -> bytes:
     """Return the entry of an organization."""
-    tag = sha256(f"consent-ledger/org/v1\n{org_id}".encode()).digest()
-    return entry(Kind.ORGANIZATION, tag, table_root)
+    return entry(Kind.ORGANIZATION, organization_tag(org_id), table_root)
 
 
 def first_entry(origin: str) -> bytes:

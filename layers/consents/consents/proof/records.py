@@ -4,8 +4,9 @@ An item comes as DynamoDB has it: `{"pk": {"S": "..."}}`, binary values as bytes
 """
 
 import hmac
+import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ type Item = Mapping[str, Any]
 
 SALT = "salt"
 SALT_BYTES = 16
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 def is_record(item: Item) -> bool:
@@ -39,6 +41,13 @@ def salt(item: Item, bucket_key: bytes) -> bytes:
         return stored
     key = f"consent-ledger/salt/v1\n{item['pk']['S']}\n{item['sk']['S']}"
     return hmac.digest(bucket_key, key.encode(), "sha256")[:SALT_BYTES]
+
+
+def text_hashes(items: Iterable[Item]) -> set[str]:
+    """Return the hashes of the agreement texts that items name."""
+    evidences = (item.get("evidence", {}).get("M", {}) for item in items)
+    named = {one.get("agreement_text_hash", {}).get("S", "") for one in evidences}
+    return {one for one in named if _HASH.fullmatch(one)}
 
 
 def record_json(item: Item) -> bytes:

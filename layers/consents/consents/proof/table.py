@@ -12,6 +12,7 @@ from typing import Any
 from consents.aws.dynamodb import Table, Values, attempts
 from consents.domain.errors import Unavailable
 from consents.proof.batches import Batch, Position
+from consents.proof.subject import KeyTable
 from consents.proof.tiles import split_hashes
 
 REPEATS_FOR = timedelta(days=7)
@@ -64,6 +65,11 @@ class LogTable:
         """Return the roots of the parts of an organization's key table."""
         item = self._table.get(_organization_key(org_id, "key_table"))
         return split_hashes(item["roots"]) if item else []
+
+    def key_table(self, org_id: str) -> KeyTable | None:
+        """Return the key table of an organization, or None where it has no entry."""
+        seed = self.seed(org_id)
+        return KeyTable(seed, self.part_roots(org_id)) if seed else None
 
     def batches(self, start: int, end: int) -> Iterator[Position]:
         """Return the batches that begin from a position up to another, in order."""
