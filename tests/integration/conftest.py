@@ -45,7 +45,7 @@ from tests.integration.watched import Watched, handlers_client, watch
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-SERVICES = "dynamodb,dynamodbstreams,kms,s3,secretsmanager,sqs"
+SERVICES = "cloudformation,cloudwatch,dynamodb,dynamodbstreams,kms,logs,s3,secretsmanager,sqs"
 
 SECRETS = {"Pepper": "pepper", "TwilioAuthToken": "0123456789abcdef0123456789abcdef"}
 
