@@ -58,6 +58,7 @@ def stack_of_engine() -> Stack:
         ledger=Ledger(Table(client, "LedgerTable")),
         dynamodb=dynamodb,
         pepper=lambda: b"pepper",
+        secret=lambda output: output,
         s3=cache(lambda: boto3.client("s3")),
         sns=cache(lambda: boto3.client("sns")),
         caller=lambda: ARN,

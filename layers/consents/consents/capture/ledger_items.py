@@ -9,8 +9,8 @@ The salt is random. It blinds what the transparency log says of the record: nobo
 can test a guess at its content.
 """
 
-import os
 from collections.abc import Mapping
+from secrets import token_bytes
 from typing import Any
 
 from consents.aws.dynamodb import Item
@@ -34,7 +34,7 @@ _SALT_BYTES = 16
 
 def salts(count: int) -> list[bytes]:
     """Return a random salt for each of so many records, read from the system at once."""
-    pool = os.urandom(count * _SALT_BYTES)
+    pool = token_bytes(count * _SALT_BYTES)
     return [pool[at : at + _SALT_BYTES] for at in range(0, len(pool), _SALT_BYTES)]
 
 

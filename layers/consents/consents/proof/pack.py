@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from consents.proof.encoding import base64_text, base64_texts, json_line
-from consents.proof.index import Match
 from consents.proof.index_proof import IndexProof, RunProof
+from consents.proof.lookup import Match
 from consents.proof.openings import Openings
 from consents.proof.snapshot import Findings, Snapshot
 

@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol
 
 from consents.proof import notes
 from consents.proof.entries import Kind
-from consents.proof.index import ReadRange
 from consents.proof.index_proof import IndexProof, prove_index
+from consents.proof.lookup import ReadRange
 from consents.proof.subject import Subject
 from consents.proof.tiles import WIDTH, Read, TileTree
 
