@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def for_the_engine(source: Path) -> None:
     policies = [
         resource["Properties"]["PolicyDocument"]
         for resource in resources.values()
-        if resource["Type"] == "AWS::IAM::ManagedPolicy"
+        if resource["Type"] in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy")
     ]
     policies += [
         policy
@@ -137,12 +138,20 @@ def for_the_engine(source: Path) -> None:
     ]
     for policy in policies:
         for statement in list(policy["Statement"]):
-            if statement["Resource"] == {"Ref": "Pepper"}:
-                statement["Resource"] = {"Fn::GetAtt": ["Pepper", "Id"]}
+            statement["Resource"] = with_ids_of_secrets(statement["Resource"])
             actions = statement["Action"]
             for action in BATCHES.keys() & ([actions] if isinstance(actions, str) else actions):
                 policy["Statement"].append(BATCHES[action])
     source.write_text(yaml_dump(template))
+
+
+def with_ids_of_secrets(value: Any) -> Any:
+    """Return a value that names secrets as the engine's policies do."""
+    if value in ({"Ref": "Pepper"}, {"Ref": "TwilioAuthToken"}):
+        return {"Fn::GetAtt": [value["Ref"], "Id"]}
+    if isinstance(value, dict):
+        return {name: with_ids_of_secrets(each) for name, each in value.items()}
+    return [*map(with_ids_of_secrets, value)] if isinstance(value, list) else value
 
 
 def deploy(build: Path, url: str, *parameters: str) -> None:
@@ -151,7 +160,7 @@ def deploy(build: Path, url: str, *parameters: str) -> None:
     command += ["--config-file", str(PROJECT / "samconfig.toml"), "--no-confirm-changeset"]
     command += ["--template-file", str(build / "template.yaml"), "--stack-name", LOCAL_NAME]
     command += ["--parameter-overrides", f"Architecture={sam.architecture()}", "LocalEngine=yes"]
-    command += ["MessageProvider=outbox"]
+    command += ["MessageProvider=outbox", f"TwilioAccountSid={sam.TWILIO_ACCOUNT_SID}"]
     command += [f"PublicUrl={url}/restapis/{{api_id}}/{{stage}}/_user_request_"]
     command += parameters
     environment = sam.environment() | {"AWS_ENDPOINT_URL": url}
@@ -353,6 +362,19 @@ def test_no_function_may_change_or_remove_a_record(deployment: Deployment) -> No
         for change, what in CHANGES.items():
             with pytest.raises(ClientError, match="AccessDenied"):
                 getattr(client, change)(TableName=deployment.stack.outputs["LedgerTable"], **what)
+
+
+def test_only_the_webhook_may_read_the_token_of_twilio_where_twilio_does_not_send(
+    deployment: Deployment,
+) -> None:
+    token = {"SecretId": deployment.stack.outputs["TwilioAuthTokenSecret"]}
+    readers = set()
+    for function in (name for name in deployment.resources if name.endswith("Function")):
+        with suppress(ClientError):
+            deployment.as_role_of(function, "secretsmanager").get_secret_value(**token)
+            readers.add(function)
+
+    assert readers == {"ReceiveTwilioFunction"}
 
 
 def test_boundary_limits_a_policy_that_allows_everything(deployment: Deployment) -> None:
