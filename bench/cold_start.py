@@ -20,7 +20,7 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 from tempfile import TemporaryDirectory
 
-from bench import processes
+from bench import page, processes
 from bench.cases import CASES, Case, Limits
 from bench.directory import authorization
 from bench.result import ROUNDS, Result
@@ -42,7 +42,7 @@ RUNTIME = (
 API = ("CaptureConsents", "CreateBulkConsents", "CaptureConsent", "NotFound")
 FILES = ("CreateImport", "GetImport", "ListImports", "PlanImport", "ImportPart", "FailImport")
 """These have clients that the idiom lacks: they are compared, but have no limit."""
-_IMPORT, _FIRST_RESPONSE = Limits(cpu=0.35), Limits(cpu=0.3)
+_IMPORT, _FIRST_RESPONSE, _PAGE = Limits(cpu=0.35), Limits(cpu=0.3), Limits(cpu=1.25)
 
 PROCESS = """
 import json, os, sys
@@ -104,6 +104,18 @@ def measure() -> Iterator[Result]:
             event = json.dumps(case.event("cold", authorization(case)))
             title = f"cold start: import and first response of {name}"
             yield _measured(title, _FIRST_RESPONSE, functions, (event, event))
+        yield from _pages(built, endpoint)
+
+
+def _pages(built: Path, endpoint: str) -> Iterator[Result]:
+    """Start the functions of pages, in turns with a route of our API."""
+    route, case = _ours(built, endpoint, API[0]), _first("capture_consents")
+    page.store(endpoint, route.environment["FORMS_TABLE"])
+    of_route = json.dumps(case.event("cold", authorization(case)))
+    for name, event in (("ServeForm", page.opened()), ("SubmitForm", page.submitted())):
+        functions = _ours(built, endpoint, name), route
+        title = f"cold start: import and first response of {name} / {API[0]}"
+        yield _measured(title, _PAGE, functions, (event, of_route))
 
 
 def _first(route: str) -> Case:

@@ -71,7 +71,7 @@ def environment(endpoint: str, side: str) -> dict[str, str]:
 
     As in template.yaml, ours looks for no plugins of pydantic.
     """
-    tables = ("DIRECTORY", "IDEMPOTENCY", "LEDGER", "RATE_LIMITS")
+    tables = ("DIRECTORY", "FORMS", "IDEMPOTENCY", "LEDGER", "RATE_LIMITS")
     return {
         "PATH": os.environ["PATH"],
         "ALLOWED_ORIGIN": "*",
@@ -82,6 +82,7 @@ def environment(endpoint: str, side: str) -> dict[str, str]:
         "DEAD_LETTER_QUEUE": "-",
         "DROPS_BUCKET": "-",
         "IMPORTS_TABLE": "-",
+        "OUTBOUND_QUEUE": "-",
         "PARTS_AHEAD": "80",
         "PART_QUEUE": "-",
         "PEPPER_SECRET": "Pepper",

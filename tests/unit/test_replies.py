@@ -67,13 +67,31 @@ def test_a_keyword_has_its_meaning(written: str) -> None:
         "\u201cSTOP\u201d",
         "please please stop thank you",
         "stop yes",
+        "\u2018Stop\u2019, please",
+        "don\u02bct text",
+        "BAJA \U0001f64f\U0001f3fd",
+        "\u00a1Alto!",
+        "Stop\u2026",
+        "I\u2019m not her, wrong number",
     ],
 )
 def test_a_text_that_may_mean_stop_stops(text: str) -> None:
     assert read(text) is Meaning.STOP
 
 
-@pytest.mark.parametrize("text", ["S\u00ed", "si\u0301", "S\u00cd!", "OUI", "y.", "Yes please"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "S\u00ed",
+        "si\u0301",
+        "S\u00cd!",
+        "OUI",
+        "y.",
+        "Yes please",
+        "\u2018Yes\u2019",
+        "YES \U0001f44d",
+    ],
+)
 def test_a_text_that_says_yes_confirms(text: str) -> None:
     assert read(text) is Meaning.CONFIRM
 
@@ -121,6 +139,13 @@ def test_any_other_text_means_nothing(text: str) -> None:
         "Le gust\u00f3 \u201c{}\u201d",
         "A aim\u00e9 \u00ab {} \u00bb",
         "Liked \u201c{}\u2026",
+        "Reaccion\u00f3 con \U0001f44d a \u201c{}\u201d",
+        "Le encant\u00f3 \u201c{}\u201d",
+        "No le gust\u00f3 \u201c{}\u201d",
+        "A ador\u00e9 \u00ab {} \u00bb",
+        "N\u2019a pas aim\u00e9 \u00ab {} \u00bb",
+        "Removed a like from \u201c{}\u201d",
+        "\u2764\ufe0f to \u201c{}\u201d",
     ],
 )
 def test_a_reaction_to_our_text_means_nothing(written: str) -> None:

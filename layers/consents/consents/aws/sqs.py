@@ -5,11 +5,6 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
 
 from consents.aws import metrics
 from consents.aws.errors import error_code, frames
@@ -58,6 +53,12 @@ def process_batch(
     event: Mapping[str, Any], context: "LambdaContext", process: Callable[[bytes], None]
 ) -> Any:
     """Process each message of an SQS event; only failed messages return to the queue."""
+    # Half of an import, which a function that only sends does without.
+    from aws_lambda_powertools.utilities.batch import (
+        BatchProcessor,
+        EventType,
+        process_partial_response,
+    )
 
     def handle(record: Any) -> None:
         try:

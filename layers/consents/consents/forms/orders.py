@@ -1,7 +1,7 @@
 """What a caller orders: the fields of a new form, with the defaults of the sender's profile."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from consents.domain.sender_profile import SenderProfile
@@ -11,7 +11,10 @@ from consents.forms.tokens import Token, new_token
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The fields of a form as the caller sent them, valid; a text that is not set is empty."""
+    """The fields of a form as the caller sent them, valid; a text that is not set is empty.
+
+    All but `expires_in` are those of a form.
+    """
 
     phone_number_id: str
     sender: str
@@ -44,27 +47,19 @@ def make_form(
     """
     token = new_token(is_secret=bool(order.contact))
     created_at = now.replace(microsecond=0)
+    fields = asdict(order)
+    expires_at = created_at + fields.pop("expires_in")
+    defaults = {
+        "program": order.program or profile.program,
+        "frequency": order.frequency or profile.frequency,
+    }
     form = Form(
+        **fields | defaults,
         form_id=token.form_id,
         org_id=org_id,
-        phone_number_id=order.phone_number_id,
-        sender=order.sender,
-        contact=order.contact,
-        agreement_text=order.agreement_text,
-        confirm=order.confirm,
         profile=profile,
         created_at=created_at,
-        expires_at=created_at + order.expires_in,
-        agreement_lang=order.agreement_lang,
-        message_type=order.message_type,
-        max_submissions=order.max_submissions,
-        headline=order.headline,
-        intro=order.intro,
-        program=order.program or profile.program,
-        frequency=order.frequency or profile.frequency,
-        redirect_url=order.redirect_url,
-        locale=order.locale,
-        reference=order.reference,
+        expires_at=expires_at,
         secret_hash=secret_hash(token),
     )
     return form, token
