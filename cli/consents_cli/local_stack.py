@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from consents.forms import qr_codes
 from rich.text import Text
 
 from consents_cli import demo, engine, locks, output, sam, signals
@@ -217,6 +218,8 @@ def _print(state: Mapping[str, Any], files: LocalFiles) -> None:
     for heading, command in _commands(state, organization).items():
         console.print(Text(f"\n{heading}:\n", style="bold"))
         typer.echo(command)
+        if command == state["form_url"] and console.is_terminal:
+            typer.echo(qr_codes.terminal(command))
 
 
 def _commands(state: Mapping[str, Any], organization: Mapping[str, Any]) -> dict[str, str]:

@@ -49,6 +49,7 @@ PAGES = (
     "answer_challenge.unknown",
     "serve_challenge.unknown",
     "serve_form.unknown",
+    "serve_poster.unknown",
     "submit_form.unknown",
 )
 """Events of links that do not exist."""

@@ -11,7 +11,7 @@ from tests.integration.invocation import Response
 
 DROPS = ("plan_import", "import_part", "fail_import", "receive_message", "send_message")
 """Functions behind a queue: their tests have their events."""
-PAGES = ("serve_form", "submit_form", "serve_challenge", "answer_challenge")
+PAGES = ("serve_form", "serve_poster", "submit_form", "serve_challenge", "answer_challenge")
 """Functions of pages: test_form_pages.py and test_challenge_pages.py have their events."""
 LOG = ("publish_log", "seal_records")
 """Functions that nobody calls: test_log.py has their events."""

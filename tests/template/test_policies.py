@@ -90,6 +90,7 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "ShowFormFunction": API | {"forms": {GET}},
     "CloseFormFunction": API | {"forms": {UPDATE}},
     "ServeFormFunction": {"forms": {GET}, "pepper": {READ_SECRET}},
+    "ServePosterFunction": {"forms": {GET}},
     "SubmitFormFunction": {
         "directory": {GET},
         "forms": {BATCH_GET, GET, PUT, QUERY, UPDATE},

@@ -46,6 +46,11 @@ class PageRequest[Shown]:
         return self.method in {"GET", "HEAD"} and not self.path("proxy")
 
     @property
+    def last_segment(self) -> str:
+        """The last segment of the route."""
+        return str(self._event["resource"]).rpartition("/")[2]
+
+    @property
     def ip_address(self) -> str:
         """The address of the connection to API Gateway."""
         return str(self._event["requestContext"]["identity"]["sourceIp"])
