@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -83,6 +84,9 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
         "IMPORTS_TABLE": "ImportsTable",
         "LEDGER_TABLE": "LedgerTable",
         "INBOUND_QUEUE": _queue_url(port, "InboundQueue"),
+        "LOG_BUCKET": "log",
+        "LOG_ORIGIN": "log.example.com/test",
+        "LOG_TABLE": "LogTable",
         "MESSAGE_PROVIDER": "outbox",
         "OUTBOUND_QUEUE": _queue_url(port, "OutboundQueue"),
         "PARTS_AHEAD": str(PARTS_AHEAD),
@@ -112,6 +116,7 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
                 _create_bucket_and_queues(template)
                 for name, value in SECRETS.items():
                     boto3.client("secretsmanager").create_secret(Name=name, SecretString=value)
+                patch.setenv("LOG_KEY_ID", _create_log_key())
                 yield
             finally:
                 process.terminate()
@@ -169,10 +174,16 @@ def _create_bucket_and_queues(template: dict[str, Any]) -> None:
     s3, sqs = boto3.client("s3"), boto3.client("sqs")
     versioning = template["Resources"]["DropsBucket"]["Properties"]["VersioningConfiguration"]
     s3.create_bucket(Bucket=DROPS_BUCKET)
+    s3.create_bucket(Bucket=os.environ["LOG_BUCKET"], ObjectLockEnabledForBucket=True)
     s3.put_bucket_versioning(Bucket=DROPS_BUCKET, VersioningConfiguration=versioning)
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::SQS::Queue":
             sqs.create_queue(QueueName=name)
+
+
+def _create_log_key() -> str:
+    spec: Any = {"KeySpec": "ECC_NIST_EDWARDS25519", "KeyUsage": "SIGN_VERIFY"}
+    return str(boto3.client("kms").create_key(**spec)["KeyMetadata"]["KeyId"])
 
 
 def _queue_url(port: int, name: str) -> str:

@@ -1,0 +1,123 @@
+"""The functions of the transparency log, as Lambda calls them."""
+
+import json
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from io import StringIO
+from typing import Any
+
+import pytest
+from consents.aws.invocations import InvocationFailed
+from consents.proof import notes, wiring
+from consents.proof.batches import Batch
+from consents.proof.notes import Checkpoint
+
+from tests.factories import NOW
+from tests.integration.conftest import Metrics
+from tests.integration.faults import BreakCall, breaker, error_response, no_connection
+from tests.integration.invocation import Invocation, event_of
+
+type Run = Callable[..., None]
+
+
+@pytest.fixture
+def run(engine: None) -> Run:  # noqa: ARG001 - it must be up
+    """Run an event through its function."""
+
+    def run(name: str, event: dict[str, Any] | None = None, milliseconds: int = 300_000) -> None:
+        handler = import_module(f"functions.{name.partition('.')[0]}.app").handler
+        assert handler(event or event_of(name), Invocation(milliseconds)) is None
+
+    return run
+
+
+@pytest.fixture
+def break_log(engine: None) -> Iterator[BreakCall]:  # noqa: ARG001 - it must be up
+    """Let a fault respond to the functions' calls of the log's bucket."""
+    yield from breaker(wiring.bucket()._objects._client, "s3")
+
+
+def checkpoint() -> Checkpoint:
+    """Return the published checkpoint."""
+    stored = wiring.bucket().checkpoint()
+    assert stored is not None
+    return notes.parse_checkpoint(notes.parse_note(stored.content).text)
+
+
+def lines(logged: StringIO, event: str) -> list[dict[str, Any]]:
+    """Return the log lines of an event."""
+    parsed = map(json.loads, logged.getvalue().splitlines())
+    return [line for line in parsed if line["message"] == event]
+
+
+def test_delivered_changes_are_sealed_once_and_published(
+    run: Run, logged: StringIO, metrics: Metrics
+) -> None:
+    run("seal_records.insert")
+    run("seal_records.insert")
+    metrics()
+    run("publish_log.minute")
+    run("publish_log.minute")
+
+    assert [line["is_new"] for line in lines(logged, "batch.sealed")] == [True, False]
+    assert wiring.table().count() == 2  # the organization and the record
+    assert checkpoint().size == 3
+    (published,) = lines(logged, "log.published")
+    assert (published["size"], published["entries"]) == (3, 2)
+    assert [one["LogEntriesPublished"] for one in metrics()] == [[2.0], [0.0]]
+
+
+def test_publisher_short_of_time_leaves_the_rest_to_the_next_run(run: Run) -> None:
+    run("publish_log.minute")
+    size = checkpoint().size
+    batch = Batch.of([bytes([1] * 65)])
+    wiring.bucket().write_batch(batch.name, bytes([1] * 65))
+    wiring.table().assign(batch, NOW)
+
+    run("publish_log.minute", milliseconds=60_000)
+    assert checkpoint().size == size
+    run("publish_log.minute")
+    assert checkpoint().size == size + 1
+
+
+def test_halted_log_is_a_metric_and_a_reason(
+    run: Run, logged: StringIO, metrics: Metrics, break_log: BreakCall
+) -> None:
+    run("publish_log.minute")
+    metrics()
+    break_log("GetObject", lambda params, **_: _gone(params))
+    run("publish_log.minute")
+
+    (halted,) = lines(logged, "log.halted")
+    assert halted["reason"] == "an object is gone"
+    assert [one["LogHalted"] for one in metrics()] == [[1.0]]
+
+
+def _gone(params: dict[str, Any]) -> Any:
+    is_tile = "/tile/" in params["url_path"]
+    return error_response(404, "NoSuchKey")() if is_tile else None
+
+
+@pytest.mark.parametrize(
+    ("event", "call", "line"),
+    [
+        ("seal_records.insert", "PutObject", "batch.seal_failed"),
+        ("publish_log.minute", "GetObject", "log.publish_failed"),
+    ],
+)
+def test_failed_function_raises_and_logs_nothing_that_was_sent(
+    run: Run, logged: StringIO, break_log: BreakCall, event: str, call: str, line: str
+) -> None:
+    break_log(call, no_connection)
+    with pytest.raises(InvocationFailed) as raised:
+        run(event)
+
+    (failed,) = lines(logged, line)
+    assert failed["error"] == "ConnectTimeoutError"
+    assert failed["frames"]
+    assert (str(raised.value), raised.value.__cause__, raised.value.__suppress_context__) == (
+        "",
+        None,
+        True,
+    )
+    assert "+15554443333" not in logged.getvalue()
