@@ -22,6 +22,7 @@ from consents_cli.drop import drop
 from consents_cli.errors import exit_on_error
 from consents_cli.history import history
 from consents_cli.revoke import revoke
+from consents_cli.verify import EVERY_ARGUMENT, verify
 
 
 class Commands(TyperGroup):
@@ -55,6 +56,7 @@ app.command()(console)
 app.command()(drop)
 app.command()(history)
 app.command()(revoke)
+app.command(context_settings=EVERY_ARGUMENT)(verify)
 
 if __name__ == "__main__":
     app()
