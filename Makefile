@@ -64,7 +64,7 @@ unit: install
 lint: install
 	$(VENV)/ruff format --check
 	$(VENV)/ruff check
-	$(VENV)/mypy layers functions cli tests bench verifier
+	$(VENV)/mypy layers functions cli console tests bench verifier
 	$(VENV)/lint-imports
 	AWS_DEFAULT_REGION=us-east-1 $(VENV)/sam validate --lint
 	$(UV) $(EXPORT) | diff - $(REQUIREMENTS)

@@ -231,6 +231,7 @@ def _commands(state: Mapping[str, Any], organization: Mapping[str, Any]) -> dict
         **{f"Send two records to the {api}": request for api, request in requests.items()},
         "Ask whether the contacts may be messaged": demo.question(api_url, organization),
         "Show the consent history of a contact": f"{consents} {history}",
+        "Look at contacts, imports and keys in a browser": f"{consents} console",
         "Agree on a hosted form": state["form_url"],
         "Answer its text message": f"{consents} outbox list\n{consents} outbox reply NUMBER YES",
     }

@@ -63,7 +63,7 @@ def field_name(name: str) -> str:
 
 
 def phone(number: str) -> str:
-    """Return a number in E.164 as people write it; what is none, such as a SID, as it is."""
+    """Return a number in E.164 as people write it; another sender, such as a SID, as it is."""
     if not number.startswith("+"):
         return number
     return format_number(parse(number), PhoneNumberFormat.INTERNATIONAL).replace("-", " ")

@@ -32,6 +32,8 @@ from ministack.services.cloudformation import language_extensions
 from samcli.yamlhelper import parse_yaml_file, yaml_dump
 
 from tests.e2e.local_stack import ends, eventually, free_port
+from tests.e2e.operator_policies import console_policy, operator_of
+from tests.integration.operators import Operator
 
 BULK_CONSENT = {
     "contact_id": "+19999999999",
@@ -403,7 +405,79 @@ def test_imports_api_may_list_uploaded_files_and_nothing_else(
             s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
 
 
+@pytest.fixture
+def seen(deployment: Deployment) -> tuple[Stack, boto3.Session]:
+    """The stack as an operator with the policy of the guide to the console sees it."""
+    return operator_of(deployment.url, deployment.aws("iam"), console_policy(deployment.stack))
+
+
+def test_the_policy_of_the_guide_allows_every_page_of_the_console(
+    deployment: Deployment, seen: tuple[Stack, boto3.Session]
+) -> None:
+    send_batch(deployment)
+    org_id = deployment.organization["org_id"]
+    operator = Operator(seen[0]).open()
+    contact = operator.post("/", sought="+15554443333", org_id=org_id).headers["location"]
+    page = operator.get(contact).text
+    record = re.search(r'href="([^"]+/records/[^"]+)"', page)
+    assert record is not None
+    listed = operator.get(f"/organizations/{org_id}/imports").text
+    pages = [record[1], f"{contact}/revoke", "/", "/organizations", f"/organizations/{org_id}"]
+    pages += ["/audit", *re.findall(r'href="(/imports/[0-9a-f]{32})"', listed)]
+    assert {path: operator.get(path).status_code for path in pages} == dict.fromkeys(pages, 200)
+    assert "looked at a contact" in operator.get("/audit").text
+
+    revoked = operator.post(f"{contact}/revoke", sender="*", method="phone", reason="T-1")
+    assert revoked.status_code == 303
+    key = {"wire": "attested", "consent:read": "on", "reason": "T-2"}
+    made = operator.post(f"/organizations/{org_id}/keys", **key)
+    assert made.status_code == 201
+    found = re.search(r"am_live_(\w{8})_", made.text)
+    assert found is not None
+    url = f"/organizations/{org_id}/keys/{found[1]}/revoke"
+    assert operator.post(url, reason="T-3").status_code == 303
+
+
+def test_the_policy_of_the_guide_changes_and_scans_nothing(
+    deployment: Deployment, seen: tuple[Stack, boto3.Session]
+) -> None:
+    client = seen[1].client("dynamodb", endpoint_url=deployment.url)
+    for table in ("AccessLogTable", "LedgerTable"):
+        named = {"TableName": deployment.stack.outputs[table]}
+        for call in (
+            lambda named=named: client.delete_item(**named, Key=ITEM),
+            lambda named=named: client.put_item(**named, Item=ITEM),
+            lambda named=named: client.update_item(**named, Key=ITEM),
+            lambda named=named: client.scan(**named),
+        ):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                call()
+
+
+def test_an_operator_who_only_looks_without_the_keys_statement_makes_no_key(
+    deployment: Deployment,
+) -> None:
+    document = console_policy(deployment.stack, without={"Keys"})
+    operator = Operator(operator_of(deployment.url, deployment.aws("iam"), document)[0]).open()
+    org_id = deployment.organization["org_id"]
+    before = deployment.items("DirectoryTable")
+    key = {"wire": "attested", "consent:read": "on", "reason": "T-4"}
+    refused = operator.post(f"/organizations/{org_id}/keys", **key)
+    assert (refused.status_code, "am_live_" in refused.text) == (503, False)
+    assert deployment.items("DirectoryTable") == before
+    assert operator.find(org_id, "+15554443333").status_code == 200
+
+
+def test_an_operator_who_may_not_insert_entries_sees_no_contact(deployment: Deployment) -> None:
+    document = console_policy(deployment.stack, without={"InsertAccessLog", "Revoke"})
+    operator = Operator(operator_of(deployment.url, deployment.aws("iam"), document)[0]).open()
+    shown = operator.find(deployment.organization["org_id"], "+15554443333")
+    assert (shown.status_code, "no entry" in shown.text) == (503, True)
+    assert "Opted" not in shown.text
+
+
 HOLD_DATA = {
+    "AccessLogTable",
     "DirectoryTable",
     "DropsBucket",
     "FormsTable",

@@ -87,9 +87,9 @@ def test_a_consent_id_finds_its_contact_and_sender(operator: Operator, tenant: T
 @pytest.mark.parametrize(
     ("sought", "problem"),
     [
-        ("5554443333", "That is none of: a number with its country code"),
-        ("+1555", "That is none of"),
-        ("Jo", "That is none of"),
+        ("5554443333", "Not understood: type a number with its country code"),
+        ("+1555", "Not understood"),
+        ("Jo", "Not understood"),
         ("a" * 48, "The organization has no such consent id."),
         ("0" * 32, "There is no import of this id"),
     ],
