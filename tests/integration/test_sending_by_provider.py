@@ -44,10 +44,11 @@ def run_of(texting: Texting, server: Server) -> tuple[str, Run]:
     asked = texting.ask(new_contact()).json
     challenge_id, message_id = asked["consent_pending_id"], asked["confirmation_message_id"]
     store, provider = opt_in_wiring.challenges(), provider_at(server)
+    complete = opt_in_wiring.link_keys().complete
 
     def run() -> None:
         with suppress(NotSent, KeyboardInterrupt):
-            send(challenge_id, message_id, store, provider, datetime.now(UTC))
+            send(challenge_id, message_id, store, provider, datetime.now(UTC), complete=complete)
 
     return challenge_id, run
 
