@@ -22,7 +22,7 @@ pytestmark = browsers.NEEDED
 
 QUESTION, GONE = "Do you want these texts?", "This link is no longer open"
 YES, NO = "Yes, text me", "No, I didn't ask for this"
-AREAS = count(200)
+EXCHANGES = count(200)
 
 WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
@@ -66,7 +66,7 @@ def ask(post: Any, deployed: Stack) -> Any:
     """Ask a new contact, and return the contact, the link that it got, and the challenge's id."""
 
     def ask(**fields: Any) -> tuple[str, str, str]:
-        contact = f"+1{next(AREAS) + 30}5552671"
+        contact = f"+1415{next(EXCHANGES)}2671"
         asked = post("double-opt-in", contact_number=contact, channel="both", **fields)
 
         def texts() -> list[KeptText]:
@@ -183,8 +183,8 @@ def test_the_keyboard_is_enough(chromium: Any, ask: Any) -> None:
 def every_page(guest: Any, post: Any, ask: Any) -> Iterator[tuple[str, Any]]:
     """Yield each page by its name."""
     _, url, challenge_id = ask()
-    page = guest.page(url)
-    yield "question", page
+    yield "question", guest.page(url)
+    page = guest.page(url)  # axe takes longer than the two seconds that are too quick
     page.get_by_role("button", name=YES).click()
     yield "read again", page
     press(page, YES)

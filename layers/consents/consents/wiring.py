@@ -68,11 +68,15 @@ def pepper() -> bytes:
 
 def secret(name: str) -> str:
     """Read a secret by the environment variable that holds its id."""
-    client = session.client(
+    found = _secrets().call("GetSecretValue", {"SecretId": os.environ[name]})
+    return str(found["SecretString"])
+
+
+@cache
+def _secrets() -> Client:
+    return session.client(
         SECRETS_MANAGER, lambda: session.boto_client("secretsmanager", **BOTO_CONFIG)
     )
-    found = client.call("GetSecretValue", {"SecretId": os.environ[name]})
-    return str(found["SecretString"])
 
 
 def can_send() -> bool:
