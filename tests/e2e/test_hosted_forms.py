@@ -215,6 +215,46 @@ def test_a_visitor_signs_up_by_text(
     assert eventually(lambda: len(records(contact)) == 1)
 
 
+HOSTILE = [
+    "<script>document.title='gone'</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</title></style></label><svg onload=alert(1)>",
+    "<base href=https://evil.example><meta http-equiv=refresh content=0;url=https://evil.example>",
+    "<input name=agree type=checkbox checked><style>*{display:none}</style>",
+    "{{ 7 * 7 }}{% include 'form.html' %}{brand}{0}%s",
+    "\u202egnol si txet siht\u2066\u200f",
+    "e" + "\u0301" * 100,
+    "W" * 120,
+    "\u05e2\u05d1\u05e8\u05d9\u05ea \u0627\u0644\u0639\u0631\u0628\u064a\u0629 &lt;b&gt;",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_a_hostile_text_is_shown_as_text_and_the_console_is_silent(
+    chromium: Any, forms: Any, deployed: Stack, caller: dict[str, Any], text: str
+) -> None:
+    name = caller["sender"]["phone_number_id"]
+    hostile = dict.fromkeys(("brand", "legal_name", "program", "frequency"), text)
+    deployed.entries.change_profile(caller["org_id"], name, hostile)
+    agreement = text if len(text) < 120 else "W" * 10_000
+    url = forms(agreement_text=agreement, headline=text, intro=text)["url"]
+    deployed.entries.change_profile(caller["org_id"], name, PROFILE)
+    with visitor(chromium, (320, 640)) as guest:
+        page = guest.page(url)
+        shown = page.locator("main").inner_text()
+        page.get_by_label("Your mobile number").fill(text)
+        page.wait_for_timeout(READING_MS)
+        page.get_by_role("button").click()
+
+        assert page.title().startswith("Error: ")
+        assert page.locator("script, img, svg[onload], base, meta[http-equiv]").count() == 0
+        assert page.locator("input:checked").count() == 0
+        assert page.get_by_role("button").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert text in shown
+        assert guest.was_silent(url)
+
+
 def test_the_keyboard_is_enough(chromium: Any, forms: Any, records: Any) -> None:
     with visitor(chromium, DESK) as guest:
         page = guest.page(forms()["url"])
