@@ -22,7 +22,7 @@ from consents.aws.client import Boto3Client
 from consents.aws.dynamodb import Table
 from consents.aws.kms import SigningKey
 from consents.aws.s3 import CONFIG, Objects
-from consents.proof import bucket_keys
+from consents.proof import bucket_keys, tlog
 from consents.proof.batches import Batch
 from consents.proof.bucket import LogBucket
 from consents.proof.entries import Kind, entry, tag_of
@@ -49,6 +49,7 @@ def main() -> None:
     logging.disable(logging.INFO)  # one line per batch
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         per_record, key_table = sealing()
+    print(f"SHA-256 of a leaf {hashing():.2f} us: divide by it to compare machines")
     print(f"seal a record {per_record:.1f} us, an organization's key table {key_table:.2f} s")
     for size in SIZES:
         cpu, objects, stored = growing(size)
@@ -68,6 +69,12 @@ def entries(count: int, start: int = 0) -> list[bytes]:
 
 def _hash(what: bytes, number: int) -> bytes:
     return sha256(what + number.to_bytes(8)).digest()
+
+
+def hashing(count: int = 100_000) -> float:
+    """Return the CPU microseconds of hashing a leaf."""
+    leaves = entries(1) * count
+    return cpu(lambda: [tlog.leaf_hash(leaf) for leaf in leaves]) / count * 1e6
 
 
 class _Nowhere:

@@ -1,0 +1,131 @@
+"""A record that the API captures is in the signed log, as an auditor with the files checks it."""
+
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from consents.aws.client import Boto3Client
+from consents.aws.dynamodb import Table
+from consents.aws.kms import SigningKey
+from consents.aws.s3 import Objects
+from consents.proof import bucket_keys, notes, records
+from consents.proof.bucket import LogBucket
+from consents.proof.entries import Kind, contact_tag, entry
+from consents.proof.notes import SignatureType, VerifierKey
+from consents.proof.table import LogTable
+from consents.proof.tiles import TileTree
+from consents_cli.stack import Stack
+
+from tests.e2e.local_stack import LocalStack, eventually
+from tests.factories import attested_json
+from tests.unit import rfc6962
+
+CONTACT = "+15554440777"
+
+
+@pytest.fixture
+def bucket(stack: LocalStack, deployed: Stack) -> LogBucket:
+    """The bucket of the stack's log."""
+    return LogBucket(Objects(deployed.s3(), stack.state["log_bucket"]))
+
+
+def client(stack: LocalStack, service: str) -> Any:
+    """Return a client of a service of the stack."""
+    made: Any = boto3.client  # typed per literal name
+    return made(
+        service,
+        endpoint_url=stack.state["aws_endpoint_url"],
+        region_name=stack.state["region"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+def capture(stack: LocalStack) -> None:
+    """Capture a record of the contact by the API."""
+    sender = stack.organization["senders"][0]["phone_number_id"]
+    record = attested_json(contact_number=CONTACT, phone_number_id=sender)
+    response = httpx.post(
+        f"{stack.api_url}/v1/consent/bulk",
+        json={"records": [record]},
+        headers={"Authorization": f"Bearer {stack.organization['api_key']}"},
+        timeout=30,
+    )
+    assert (response.status_code, response.json()["accepted"]) == (200, 1)
+
+
+def stored_item(stack: LocalStack, deployed: Stack) -> dict[str, Any]:
+    """Return the contact's item in the ledger."""
+    (item,) = deployed.dynamodb.query(
+        TableName=stack.state["tables"]["ledger"],
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"{stack.organization['org_id']}#{CONTACT}"}},
+    )["Items"]
+    return dict(item)
+
+
+def verifier(stack: LocalStack) -> VerifierKey:
+    """Return what verifies the log's checkpoints."""
+    kms = client(stack, "kms")
+    keys = [kms.describe_key(KeyId=one["KeyId"])["KeyMetadata"] for one in kms.list_keys()["Keys"]]
+    (key,) = [one for one in keys if one["KeySpec"] == "ECC_NIST_EDWARDS25519"]
+    public_key = SigningKey(Boto3Client(lambda: kms), key["KeyId"]).public_key
+    return VerifierKey(stack.state["log_origin"], SignatureType.ED25519, public_key)
+
+
+def publish(stack: LocalStack) -> None:
+    """Run the publisher, as it runs each minute."""
+    functions = client(stack, "lambda").list_functions()["Functions"]
+    (name,) = [one["FunctionName"] for one in functions if "PublishLog" in one["FunctionName"]]
+    assert "FunctionError" not in client(stack, "lambda").invoke(FunctionName=name)
+
+
+def test_captured_record_is_in_the_signed_log(
+    stack: LocalStack, deployed: Stack, bucket: LogBucket
+) -> None:
+    org_id = stack.organization["org_id"]
+    table = LogTable(Table(Boto3Client(lambda: deployed.dynamodb), stack.state["tables"]["log"]))
+    capture(stack)
+    item = stored_item(stack, deployed)
+    assert eventually(lambda: table.seed(org_id) is not None)
+    seed = table.seed(org_id)
+    assert seed is not None
+    key = bucket_keys.bucket_key(seed, bucket_keys.bucket_of(org_id, CONTACT))
+    leaf = entry(Kind.RECORD, contact_tag(key, org_id, CONTACT), records.commitment(item, key))
+
+    def tree_with_leaf() -> tuple[TileTree, int] | None:
+        publish(stack)
+        stored = bucket.checkpoint()
+        assert stored is not None
+        size = notes.parse_checkpoint(notes.parse_note(stored.content).text).size
+        tree = TileTree(size, bucket.read)
+        found = [one for at in range(-(-size // 256)) for one in tree.entries(at)]
+        return (tree, found.index(leaf)) if leaf in found else None
+
+    assert eventually(lambda: tree_with_leaf() is not None)
+    found = tree_with_leaf()
+    stored = bucket.checkpoint()
+    assert found is not None
+    assert stored is not None
+    tree, at = found
+    note = notes.parse_note(stored.content)
+    checkpoint = notes.parse_checkpoint(note.text)
+    assert verifier(stack).has_signed(note)
+    proof = tree.inclusion_proof(at)
+    hashed = rfc6962.leaf(leaf)
+    assert rfc6962.root_from_inclusion(hashed, at, checkpoint.size, proof) == checkpoint.root
+
+
+def test_published_log_cannot_be_deleted(
+    stack: LocalStack, deployed: Stack, bucket: LogBucket
+) -> None:
+    publish(stack)
+    s3: Any = deployed.s3()
+    name = stack.state["log_bucket"]
+    versions = s3.list_object_versions(Bucket=name, Prefix="tile/")["Versions"]
+
+    for one in versions:
+        with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+            s3.delete_object(Bucket=name, Key=one["Key"], VersionId=one["VersionId"])
+    assert bucket.checkpoint() is not None
