@@ -21,15 +21,17 @@ _OF_A_RECORD = ("record", "time", "text")
 
 def cover_page(report: Report, files: Mapping[str, bytes], made_at: datetime) -> bytes:
     """Return the cover of a pack, from the verifier's report on its files."""
+    (pack,) = _statements(report, "pack")
     (completeness,) = _statements(report, "completeness")
     (witnesses,) = _statements(report, "witnesses")
     values: dict[str, Any] = {
         "report": report,
         "meaning": words.MEANINGS[report["verdict"]],
+        "damage": pack["text"] if pack["word"] == "DAMAGED" else "",
         "made_at": _date(made_at.isoformat()),
         "states": [_state(one, files) for one in _statements(report, "state")],
         "completeness": words.COMPLETENESS[completeness["word"]],
-        "witnesses": witnesses,
+        "witnesses": {"cosigned": 0, **witnesses},
         "records": [*_records(report, files)],
         "open_points": [*map(_open_point, report["open_points"])],
         "not_proven": [words.NOT_PROVEN[one["word"]] for one in _statements(report, "not_proven")],

@@ -105,6 +105,9 @@ OPEN_POINTS: Mapping[str, str] = {
     "NOT IN THE PACK": (
         "An agreement text is missing. The text closes this: its SHA-256 is in the record."
     ),
+    "UNKNOWN KIND": (
+        "The log has an entry of a kind that this verifier does not know. A newer one closes this."
+    ),
     "COMPLETE AS INDEXED": (
         "That nothing is left out rests on the operator's index. The signature of an auditor, or "
         "a replay of the log, closes this."

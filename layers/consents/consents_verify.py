@@ -1,0 +1,1 @@
+../../verifier/consents_verify.py
