@@ -132,6 +132,7 @@ def environment(port: int) -> dict[str, str]:
         "BIND_HOST": "127.0.0.1",
         "DIRECTORY_TABLE": "DirectoryTable",
         "DROPS_BUCKET": BUCKET,
+        "LOG_BUCKET": BUCKET,
         "GATEWAY_PORT": str(port),
         "IDEMPOTENCY_TABLE": "IdempotencyTable",
         "IMPORTS_TABLE": "ImportsTable",

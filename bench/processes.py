@@ -81,6 +81,7 @@ def environment(endpoint: str, side: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "DEAD_LETTER_QUEUE": "-",
         "DROPS_BUCKET": "-",
+        "LOG_BUCKET": "-",
         "IMPORTS_TABLE": "-",
         "OUTBOUND_QUEUE": "-",
         "PARTS_AHEAD": "80",

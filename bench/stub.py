@@ -228,6 +228,9 @@ class Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_at(now + SECONDS_PER_CALL, self._send, status, response)
 
     def _respond(self, head: bytes, body: bytes) -> Reply:
+        if head.startswith(b"GET "):  # the checkpoint of the log, which functions read from S3
+            self._counts["GetObject"] += 1
+            return 200, {"checkpoint": "-" * 300}
         target = re.search(rb"x-amz-target: *\w+\.(\w+)", head, re.IGNORECASE)
         name = target[1].decode() if target else "Unknown"
         self._counts[name] += 1

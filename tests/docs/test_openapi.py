@@ -40,6 +40,8 @@ from consents.opt_in import twilio_webhook
 from consents.opt_in.api import Opened
 from consents.opt_in.challenge import MessageState
 from consents.opt_in.challenge import State as ChallengeState
+from consents.proof import api as log_api
+from consents.proof.notes import Checkpoint, Note, Signature
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter
@@ -229,9 +231,9 @@ WITHOUT_KEY: frozenset[type[errors.RequestError]] = frozenset(
 )
 WITHOUT_DRY_RUN: frozenset[type[errors.RequestError]] = frozenset({errors.InvalidDryRun})
 WITHOUT_UPLOADS: frozenset[type[errors.RequestError]] = frozenset(
-    {errors.TooManyUploads, errors.OptedOut}
+    {errors.TooManyUploads, errors.OptedOut, errors.LogBehind}
 )
-"""Of most routes: they open no upload and no challenge."""
+"""Of most routes: they open no upload and no challenge, and need no part of the log."""
 WITHOUT_BODY: frozenset[type[errors.RequestError]] = frozenset(
     {errors.BodyTooLarge, errors.BrokenGzip, errors.MalformedBody, errors.UnsupportedMediaType}
 )
@@ -312,7 +314,7 @@ ROUTES = {
         create_import,
         imports.MAX_BYTES,
         keyed=False,
-        never=WITHOUT_KEY | WITHOUT_DRY_RUN | {errors.NotFound, errors.OptedOut},
+        never=WITHOUT_KEY | WITHOUT_DRY_RUN | {errors.NotFound, errors.OptedOut, errors.LogBehind},
         bodies=(
             ("malformed_body", b"[]"),
             ("invalid_fields", b'{"wire": "bulk-consents", "format": "xlsx"}'),
@@ -548,6 +550,61 @@ ROUTES |= {
         answers=(("unknown_form", NO_FORM),),
     ),
 }
+
+CHECKPOINT = Note(
+    Checkpoint("log.example.com/consents", 300, bytes(32)).text(),
+    (Signature("log.example.com/consents", bytes(4), bytes(64)),),
+)
+
+
+class ExampleLog:
+    """The log of the document's examples."""
+
+    def read(self, _name: str) -> bytes:
+        return bytes(CHECKPOINT)
+
+    def link(self, _name: str) -> str:
+        raise AssertionError("no example is redirected")
+
+    def anchored_sizes(self) -> list[int]:
+        return [300, 7]
+
+
+def refused_size() -> errors.RequestError:
+    with pytest.raises(errors.Invalid) as refused:
+        log_api.checkpoint(ExampleLog(), "x")
+    return refused.value
+
+
+def log_route(
+    *answers: tuple[str, Response], never: frozenset[type[errors.RequestError]] = frozenset()
+) -> Route:
+    unknown = ("unknown_object", json_api.render_error(errors.NotFound(), REQUEST_ID))
+    always = ASKED | WITHOUT_KEY | WITHOUT_BODY | WITHOUT_DRY_RUN
+    return Route(
+        json_api,
+        no_body,
+        0,
+        keyed=False,
+        limited=False,
+        never=(always | never) - ({errors.LogBehind} if not never else set()),
+        answers=(*answers, *(() if errors.NotFound in never else (unknown,))),
+    )
+
+
+ROUTES |= {
+    "getLogCheckpoint": log_route(
+        ("published", log_api.checkpoint(ExampleLog(), "300")),
+        ("invalid_size", json_api.render_error(refused_size(), REQUEST_ID)),
+    ),
+    "getLogTile": log_route(never=frozenset({errors.Invalid})),
+    "getLogIndexRun": log_route(never=frozenset({errors.Invalid})),
+    "getLogAnchor": log_route(never=frozenset({errors.Invalid})),
+    "listLogAnchors": log_route(
+        ("two_anchors", log_api.anchors(ExampleLog())),
+        never=frozenset({errors.Invalid, errors.NotFound}),
+    ),
+}
 KEYED = [name for name, route in ROUTES.items() if route.keyed]
 ON_ATTESTED = [name for name, route in ROUTES.items() if route.wire is json_api]
 WITH_BODY = [name for name in ROUTES if "requestBody" in OPERATIONS[name]]
@@ -567,6 +624,7 @@ def refusals_of_any_body(route: Route) -> dict[str, errors.RequestError]:
         "in_progress": errors.InProgress(),
         "rate_limited": errors.RateLimited(4, Level(ALLOWANCE, 560, 4)),
         "opted_out": errors.OptedOut(),
+        "log_behind": errors.LogBehind(),
         "too_many_uploads": errors.TooManyUploads(MAX_OPEN_UPLOADS, 60),
         "unavailable": errors.Unavailable(),
         "internal": errors.Internal(),
@@ -602,7 +660,13 @@ def answers(operation: str) -> dict[tuple[str, str], Any]:
     found = {name: route.answered(body) for name, body in (bodies | dict(route.bodies)).items()}
     found |= {name: route.refusal(each) for name, each in refusals_of_any_body(route).items()}
     found |= dict(route.answers)
-    return {(str(each.status), name): json.loads(each.body) for name, each in found.items()}
+    return {(str(each.status), name): content_of(each) for name, each in found.items()}
+
+
+def content_of(answer: Response) -> Any:
+    """Return the body: text, or JSON parsed."""
+    is_text = answer.headers.get("Content-Type", "").startswith("text/")
+    return answer.body.decode() if is_text else json.loads(answer.body)
 
 
 def documented(operation: str) -> dict[tuple[str, str], Any]:
@@ -611,7 +675,7 @@ def documented(operation: str) -> dict[tuple[str, str], Any]:
         (status, name): example["value"]
         for status, response in OPERATIONS[operation]["responses"].items()
         for described in response.get("content", {}).values()
-        for name, example in described["examples"].items()
+        for name, example in described.get("examples", {}).items()
     }
 
 
@@ -645,7 +709,7 @@ def test_the_document_has_the_routes_that_the_template_deploys() -> None:
         if event["Type"] == "Api" and name != "NotFoundFunction"
         if not event["Properties"]["Path"].startswith(("/f", "/c"))  # pages, for people
     ]
-    deployed = {(event["Path"], event["Method"]) for event in events}
+    deployed = {(event["Path"].replace("+}", "}"), event["Method"]) for event in events}
     described = {(path, method) for path, item in API["paths"].items() for method in item}
 
     assert described == deployed
@@ -679,9 +743,11 @@ def test_an_api_reads_the_credentials_that_the_document_names(operation: str, va
     assert ROUTES[operation].wire.secret(f"{scheme['scheme']} {value}")
 
 
-def test_only_the_preflight_needs_no_credentials() -> None:
-    public = [name for name, operation in OPERATIONS.items() if not operation["security"]]
-    assert public == ["preflightBulkConsents"]
+PUBLIC = ["preflightBulkConsents", "getLogKeys"]
+
+
+def test_only_the_preflight_and_the_keys_of_the_log_need_no_credentials() -> None:
+    assert [name for name, operation in OPERATIONS.items() if not operation["security"]] == PUBLIC
 
 
 # --- responses ---
@@ -735,8 +801,8 @@ def test_the_examples_of_gateway_responses_are_those_of_the_template(operation: 
 def test_every_example_of_a_response_is_valid_by_its_schema(operation: str) -> None:
     responses = OPERATIONS[operation]["responses"]
     for (status, name), value in documented(operation).items():
-        schema = responses[status]["content"]["application/json"]["schema"]
-        assert valid(schema, value), (status, name)
+        (content,) = responses[status]["content"].values()
+        assert valid(content["schema"], value), (status, name)
 
 
 def test_the_error_codes_are_those_of_the_apis() -> None:
@@ -788,8 +854,8 @@ def test_retry_after_is_listed_where_an_error_has_it(operation: str) -> None:
 
 
 @pytest.mark.parametrize("operation", ROUTES)
-@pytest.mark.parametrize("name", ["RateLimit-Policy", "RateLimit"])
-def test_the_rate_limit_is_listed_for_every_response_to_an_authenticated_caller(
+@pytest.mark.parametrize("name", ["RateLimit-Policy", "RateLimit", "Consent-Log"])
+def test_rate_limit_and_checkpoint_are_listed_for_every_authenticated_caller(
     name: str, operation: str
 ) -> None:
     by_the_gateway_alone = set() if ROUTES[operation].limited else {"429"}
@@ -827,8 +893,8 @@ def test_every_example_of_a_header_is_valid_by_its_schema(operation: str) -> Non
 def test_the_cors_headers_are_listed_for_every_response_of_the_bulk_consents_api_only(
     operation: str,
 ) -> None:
-    of_bulk_consents = operation.endswith("BulkConsents")
-    expected = set(bulk_consents.cors_headers("*")) if of_bulk_consents else set()
+    is_bulk_consents = operation.endswith("BulkConsents")
+    expected = set(bulk_consents.cors_headers("*")) if is_bulk_consents else set()
     for names in header_names(operation).values():
         assert {name for name in names if name.startswith("Access-Control")} == expected
 

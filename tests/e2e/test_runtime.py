@@ -159,7 +159,11 @@ def interpreter_of(running: Runtime) -> int:
 
 
 def test_every_event_has_an_expected_response() -> None:
-    assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys() | {*PAGES, *LOG}
+    assert EVENTS.keys() == EXPECTED.keys() | COMES_AGAIN.keys() | {
+        *PAGES,
+        *LOG,
+        "get_log_keys.policy",
+    }
 
 
 @pytest.mark.parametrize("event", EXPECTED)
@@ -192,6 +196,12 @@ def test_function_reports_only_failed_messages(
 @pytest.mark.parametrize("event", LOG)
 def test_function_of_the_log_ends_well(event: str, started: Callable[[str], Runtime]) -> None:
     assert started(function_of(event)).invoke(EVENTS[event].read_bytes()) is None
+
+
+def test_event_for_the_keys_of_the_log_gets_a_policy(start: Start) -> None:
+    answer = start("GetLogKeys").invoke(EVENTS["get_log_keys.policy"].read_bytes())
+
+    assert (answer["statusCode"], answer["body"][:4]) == (200, "log ")
 
 
 def ask(python: Path, function: Function, question: str) -> Any:

@@ -50,6 +50,8 @@ SERVICES = "cloudformation,cloudwatch,dynamodb,dynamodbstreams,kms,logs,s3,secre
 
 SECRETS = {"Pepper": "pepper", "TwilioAuthToken": "0123456789abcdef0123456789abcdef"}
 
+LOG_BUCKET = "transparency-log"
+
 PARTS_AHEAD = 1000
 """The window of the functions: wide, so that a planner releases all parts of a test's file."""
 
@@ -84,8 +86,8 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
         "IMPORTS_TABLE": "ImportsTable",
         "LEDGER_TABLE": "LedgerTable",
         "INBOUND_QUEUE": _queue_url(port, "InboundQueue"),
-        "LOG_BUCKET": "log",
-        "LOG_ORIGIN": "log.example.com/test",
+        "LOG_BUCKET": LOG_BUCKET,
+        "LOG_ORIGIN": "log.example.com/integration",
         "LOG_TABLE": "LogTable",
         "MESSAGE_PROVIDER": "outbox",
         "OUTBOUND_QUEUE": _queue_url(port, "OutboundQueue"),
@@ -116,7 +118,7 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
                 _create_bucket_and_queues(template)
                 for name, value in SECRETS.items():
                     boto3.client("secretsmanager").create_secret(Name=name, SecretString=value)
-                patch.setenv("LOG_KEY_ID", _create_log_key())
+                patch.setenv("LOG_KEY_ID", _create_signing_key(template))
                 yield
             finally:
                 process.terminate()
@@ -174,16 +176,18 @@ def _create_bucket_and_queues(template: dict[str, Any]) -> None:
     s3, sqs = boto3.client("s3"), boto3.client("sqs")
     versioning = template["Resources"]["DropsBucket"]["Properties"]["VersioningConfiguration"]
     s3.create_bucket(Bucket=DROPS_BUCKET)
-    s3.create_bucket(Bucket=os.environ["LOG_BUCKET"], ObjectLockEnabledForBucket=True)
+    s3.create_bucket(Bucket=LOG_BUCKET, ObjectLockEnabledForBucket=True)
     s3.put_bucket_versioning(Bucket=DROPS_BUCKET, VersioningConfiguration=versioning)
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::SQS::Queue":
             sqs.create_queue(QueueName=name)
 
 
-def _create_log_key() -> str:
-    spec: Any = {"KeySpec": "ECC_NIST_EDWARDS25519", "KeyUsage": "SIGN_VERIFY"}
-    return str(boto3.client("kms").create_key(**spec)["KeyMetadata"]["KeyId"])
+def _create_signing_key(template: dict[str, Any]) -> str:
+    """Create the log's key, and return its id."""
+    described = template["Resources"]["LogKey"]["Properties"]
+    key = boto3.client("kms").create_key(**{one: described[one] for one in ("KeySpec", "KeyUsage")})
+    return str(key["KeyMetadata"]["KeyId"])
 
 
 def _queue_url(port: int, name: str) -> str:

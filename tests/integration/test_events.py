@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from consents.domain.organization import Scope
 
 from tests.integration.conftest import Invoke, NewTenant
 from tests.integration.invocation import Response
@@ -13,8 +14,8 @@ DROPS = ("plan_import", "import_part", "fail_import", "receive_message", "send_m
 """Functions behind a queue: their tests have their events."""
 PAGES = ("serve_form", "serve_poster", "submit_form", "serve_challenge", "answer_challenge")
 """Functions of pages: test_form_pages.py and test_challenge_pages.py have their events."""
-LOG = ("publish_log", "seal_records")
-"""Functions that nobody calls: test_log.py has their events."""
+LOG = ("get_log_keys", "publish_log", "seal_records")
+"""Functions whose answer is no JSON, or that nobody calls: test_log.py has their events."""
 
 EVENTS = sorted(
     path.stem
@@ -30,7 +31,7 @@ CORS = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Expose-Headers": (
-        "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed"
+        "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed, Consent-Log"
     ),
 }
 TWO_ITEMS = {
@@ -216,6 +217,8 @@ EXPECTED: dict[str, tuple[int, Any]] = {
     ),
     "get_consent.unknown": NOT_FOUND,
     "get_import.unknown": NOT_FOUND,
+    "get_log.invalid_size": invalid(min_size="must be a whole number"),
+    "get_log.missing_tile": NOT_FOUND,
     "list_consent_history.invalid_page": invalid(limit="must be 1..100"),
     "list_consent_history.unknown": NOT_FOUND,
     "list_imports.first_page": (200, {}),
@@ -286,7 +289,7 @@ EXPECTED: dict[str, tuple[int, Any]] = {
 
 @pytest.fixture
 def answer(event: str, invoke: Invoke, new_tenant: NewTenant) -> Response:
-    tenant = new_tenant(phone_number_id=DEMO_PHONE_NUMBER_ID)
+    tenant = new_tenant(phone_number_id=DEMO_PHONE_NUMBER_ID, scope=" ".join(Scope))
     if event.endswith("credentials"):
         return invoke(event)
     return invoke(event, tenant.basic if "bulk_consents" in event else tenant.bearer)

@@ -3,6 +3,7 @@
 import random
 import string
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from botocore import auth
@@ -93,3 +94,20 @@ def test_a_signature_is_of_the_instant_in_utc() -> None:
 
     assert signed["x-amz-date"] == "20260430T203000Z"
     assert "/20260430/us-east-1/dynamodb/aws4_request" in signed["authorization"]
+
+
+def test_a_get_of_an_object_is_signed_as_botocore_signs_it() -> None:
+    host, at = "log.s3.eu-west-1.amazonaws.com", EPOCH + timedelta(days=9000)
+    hashed = {"host": host, "x-amz-content-sha256": sha256(b"").hexdigest()}
+    keys, scope = Credentials("id", "secret", "token"), Scope("eu-west-1", "s3")
+    request = AWSRequest("GET", f"https://{host}/checkpoint", {"host": host})
+
+    class Signer(FixedSigner, auth.S3SigV4Auth):
+        """Botocore's signer for S3."""
+
+    signer = Signer(BotoCredentials(*keys), "s3", "eu-west-1")
+    signer.at = at.strftime("%Y%m%dT%H%M%SZ")
+    signer.add_auth(request)
+
+    signed = signed_headers("/checkpoint", hashed, b"", keys, scope, at, method="GET")
+    assert signed == {name.lower(): value for name, value in request.headers.items()}

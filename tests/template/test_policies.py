@@ -55,16 +55,23 @@ RESOURCES: dict[str, Any] = {
     "dead_letters": arn("DeadLetterQueue"),
     "outbound": arn("OutboundQueue"),
     "inbound": arn("InboundQueue"),
+    "log_key": arn("LogKey"),
     "log_positions": arn("LogTable"),
     "log_bucket": arn("LogBucket"),
     "log_objects": objects("*", "LogBucket"),
     "log_batches": objects("work/batches/*", "LogBucket"),
     "log_checkpoint": objects("checkpoint", "LogBucket"),
+    "log_anchors": objects("anchors/*", "LogBucket"),
     "log_index": objects("index/*", "LogBucket"),
     "log_tiles": objects("tile/*", "LogBucket"),
     "seal_failures": arn("SealFailedQueue"),
 }
-API = {"directory": {GET}, "rate_limits": {GET}, "pepper": {READ_SECRET}}
+API = {
+    "directory": {GET},
+    "log_checkpoint": {READ},
+    "rate_limits": {GET},
+    "pepper": {READ_SECRET},
+}
 CAPTURE = API | {"idempotency": {DELETE, GET, PUT, UPDATE}, "rate_limits": {GET, UPDATE}}
 ASK = API | {"rate_limits": {GET, UPDATE}}
 IMPORT = {
@@ -130,6 +137,14 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     },
     "CreateImportFunction": API | {"imports": {GET, UPDATE}, "drops": {WRITE}},
     "GetImportFunction": API | {"imports": {GET}, "bucket": {LIST}, "reports": {READ}},
+    "GetLogFunction": {
+        **API,
+        "log_bucket": {LIST},
+        "log_anchors": {READ},
+        "log_index": {READ},
+        "log_tiles": {READ},
+    },
+    "GetLogKeysFunction": {"log_key": {"kms:GetPublicKey"}},
     "ListImportsFunction": API | {"imports_of_an_organization": {QUERY}, "bucket": {LIST}},
     "NotFoundFunction": {},
     "PlanImportFunction": IMPORT | FILE | {"directory": {GET}, "parts": {SEND}},
@@ -363,7 +378,9 @@ def beyond_the_boundary(template: Template) -> list[str]:
 
 
 def is_below(action: str, resource: str, allowed: set[tuple[str, str]]) -> bool:
-    """Return whether the objects of a resource are among those that a boundary has with a `*`."""
+    """Return whether a resource is among those that a boundary has with a `*`."""
+    if action in OF_A_KEY:
+        return any(other == action for other, _ in allowed)
     return any(
         action == other and wider.endswith("/*'}") and resource.startswith(wider[:-3])
         for other, wider in allowed

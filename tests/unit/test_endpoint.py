@@ -1,9 +1,10 @@
 """A route: who may call it, what it does once, and the response to every error."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -23,6 +24,7 @@ from consents.domain.outcome import Outcome, Rejected, Stored
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import Level
 from consents.http import json_api
+from consents.http.consent_log import NO_LOG, ConsentLog
 from consents.http.endpoint import GatewayResponse, endpoint
 from consents.http.idempotency import REPLAYED, Replay
 from consents.http.request import Request, Stores
@@ -110,6 +112,7 @@ class Route:
         api: Any = json_api,
         found: Caller | None = None,
         left: int = 600,
+        consent_log: ConsentLog = NO_LOG,
         **options: Any,
     ) -> None:
         self.idempotency = DictIdempotency()
@@ -120,6 +123,7 @@ class Route:
             cast(Any, self.idempotency),
             cast(Any, self.buckets),
         )
+        stores = replace(stores, consent_log=consent_log)
         self.secret = api.secret
         self._api = api
         known: dict[str, Any] = {"scope": Scope.WRITE, "max_bytes": 100, "headers": {"X": "y"}}
@@ -206,6 +210,58 @@ def test_the_headers_name_the_bucket_of_the_route() -> None:
 
     assert headers["RateLimit-Policy"] == '"contacts";q=6000;w=60'
     assert headers["RateLimit"] == '"contacts";r=600;t=0'
+
+
+# ---------------------------------------------------------------- Consent-Log
+
+
+def published() -> ConsentLog:
+    """Return what has read a checkpoint."""
+    log = ConsentLog(lambda _seconds: b"note")
+    thread = log.refresh()
+    assert thread is not None
+    thread.join(10)
+    return log
+
+
+@pytest.mark.parametrize(
+    ("handle", "status"),
+    [
+        (done, 200),
+        (fails_with(NotFound()), 404),
+        (fails_with(Unavailable()), 503),
+        (fails_with(ZeroDivisionError()), 500),
+        (fails_with(Replay(Response(201, b"{}"))), 201),
+    ],
+)
+def test_every_response_to_a_known_caller_has_the_checkpoint(
+    handle: Callable[[Request], Response], status: int
+) -> None:
+    response = Route(handle, consent_log=published()).call()
+
+    assert response["statusCode"] == status
+    assert response["headers"]["Consent-Log"] == b64encode(b"note").decode()
+
+
+def test_a_caller_without_a_scope_gets_the_checkpoint_too() -> None:
+    found = Caller(credential(scopes=frozenset()), organization())
+
+    assert "Consent-Log" in Route(done, found=found, consent_log=published()).call()["headers"]
+
+
+def test_an_unknown_caller_gets_no_checkpoint() -> None:
+    event = gateway_event(headers={"Authorization": "Bearer other"})
+
+    assert "Consent-Log" not in Route(done, consent_log=published()).call(event)["headers"]
+
+
+# ---------------------------------------------------------------- Binary bodies
+
+
+def test_a_binary_body_is_encoded_for_api_gateway() -> None:
+    response = Route(lambda _request: Response(200, b"\xff", is_binary=True)).call()
+
+    assert (response["body"], response["isBase64Encoded"]) == ("/w==", True)
 
 
 # ---------------------------------------------------------------- Dry runs

@@ -131,3 +131,31 @@ def test_botocore_finds_credentials_that_the_environment_lacks(
 
     assert session.credentials() == Credentials("filed", "secret", "")
     session.session.cache_clear()
+
+
+# ---------------------------------------------------------------- Small objects
+
+
+def where(bucket: str = "log") -> tuple[str, str]:
+    found = session.small_object(bucket, "checkpoint")
+    assert found is not None
+    return found._host, found._path
+
+
+def test_an_object_is_read_from_the_host_of_its_bucket() -> None:
+    assert where() == ("log.s3.eu-west-1.amazonaws.com", "/checkpoint")
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_a_named_endpoint_has_the_bucket_in_the_path(
+    environment: pytest.MonkeyPatch, name: str
+) -> None:
+    environment.setenv(name, "http://127.0.0.1:4566")
+
+    assert where() == ("127.0.0.1:4566", "/log/checkpoint")
+
+
+def test_an_object_behind_a_proxy_is_left_to_botocore(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+
+    assert session.small_object("log", "checkpoint") is None

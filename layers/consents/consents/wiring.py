@@ -15,6 +15,7 @@ from consents.aws import session
 from consents.aws.client import DYNAMODB, SECRETS_MANAGER, Client
 from consents.aws.dynamodb import BOTO_CONFIG, MAX_CALL_SECONDS, MAX_WAIT_SECONDS, Table
 from consents.capture.ledger import Ledger
+from consents.http.consent_log import NO_LOG, ConsentLog
 from consents.http.idempotency import Idempotency
 from consents.http.rate_limits import RateLimits
 from consents.http.request import Stores
@@ -57,7 +58,15 @@ def stores() -> Stores:
         directory=directory(),
         idempotency=Idempotency(table("IDEMPOTENCY_TABLE")),
         rate_limits=RateLimits(table("RATE_LIMITS_TABLE")),
+        consent_log=consent_log(),
     )
+
+
+@cache
+def consent_log() -> ConsentLog:
+    """Return what knows the checkpoint of the transparency log."""
+    checkpoint = session.small_object(os.environ["LOG_BUCKET"], "checkpoint")
+    return ConsentLog(checkpoint.read) if checkpoint else NO_LOG
 
 
 @cache

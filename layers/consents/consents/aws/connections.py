@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -197,10 +197,6 @@ class Connections:
             self._known_address, self._looked_up_at = str(found[0][4][0]), time.time()
         return self._known_address, self._port
 
-    @cached_property
-    def _context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self._ca_bundle or None)
-
     def _handshake(self, connection: _Connection) -> None:
         """Bring a new connection further; ssl.SSLWantReadError and its kin where it has to wait."""
         if not connection.is_connected:
@@ -209,12 +205,17 @@ class Connections:
                 raise OSError(error, "connect")
             connection.is_connected = True
             if self._is_tls:
-                connection.sock = self._context.wrap_socket(
+                connection.sock = _tls_context(self._ca_bundle).wrap_socket(
                     connection.sock, server_hostname=self._host, do_handshake_on_connect=False
                 )
         if isinstance(connection.sock, ssl.SSLSocket):
             connection.sock.do_handshake()
         connection.is_ready = True
+
+
+@cache  # reading the certificates takes 20 ms of CPU
+def _tls_context(ca_bundle: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_bundle or None)
 
 
 class _Exchange:

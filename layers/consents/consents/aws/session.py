@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from consents.aws.client import Boto3Client, Client, LeanClient, Service
 from consents.aws.connections import Connections
 from consents.aws.sigv4 import Credentials
+from consents.aws.small_object import SmallObject
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -52,17 +53,33 @@ def client(service: Service, fallback: Callable[[], Any], *, is_lean: bool = Tru
     boto3 = Boto3Client(fallback)
     region = _region()
     url = urlsplit(_endpoint_url(service.name, region, fallback))
-    host = url.hostname or ""
-    if not is_lean or url.path.strip("/") or _has_proxy(url.scheme, host):
+    if not is_lean or url.path.strip("/") or _has_proxy(url.scheme, url.hostname or ""):
         return boto3
+    return LeanClient(service, region, _connections(url), url.netloc, credentials, boto3)
+
+
+def small_object(bucket: str, key: str) -> SmallObject | None:
+    """Return an object of S3 that is read without botocore; None where only botocore could."""
+    region = _region()
+    url = urlsplit(_endpoint_url("s3", region, lambda: boto_client("s3")))
+    if url.path.strip("/") or _has_proxy(url.scheme, url.hostname or ""):
+        return None
+    path = f"/{key}"
+    if url.netloc.startswith("s3."):
+        url = url._replace(netloc=f"{bucket}.{url.netloc}")
+    else:  # a configured endpoint, which need not have a name for each bucket
+        path = f"/{bucket}{path}"
+    return SmallObject(_connections(url), url.netloc, path, region, credentials)
+
+
+def _connections(url: SplitResult) -> Connections:
     is_tls = url.scheme == "https"
-    connections = Connections(
-        host,
+    return Connections(
+        url.hostname or "",
         url.port or (443 if is_tls else 80),
         is_tls=is_tls,
         ca_bundle=os.environ.get("AWS_CA_BUNDLE", ""),
     )
-    return LeanClient(service, region, connections, url.netloc, credentials, boto3)
 
 
 def credentials() -> Credentials:

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, for a POST with a JSON body.
+"""AWS Signature Version 4, for a POST with a JSON body, and for a GET without a query.
 
 Each function is a step of the specification:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
@@ -37,8 +37,10 @@ def signed_headers(
     credentials: Credentials,
     scope: Scope,
     now: datetime,
+    *,
+    method: str = "POST",
 ) -> dict[str, str]:
-    """Return the headers of a POST, with its date, security token and signature.
+    """Return the headers of a request, with its date, security token and signature.
 
     `path` is not yet percent-encoded; `headers` include `host`, with names in lower case.
     """
@@ -46,7 +48,7 @@ def signed_headers(
     dated = {**headers, "x-amz-date": at}
     if credentials.token:
         dated["x-amz-security-token"] = credentials.token
-    text = string_to_sign(canonical_request(path, dated, body), at, scope)
+    text = string_to_sign(canonical_request(path, dated, body, method), at, scope)
     key = signing_key(credentials.secret_key, at[:8], scope)
     signature = hmac.new(key, text.encode(), sha256).hexdigest()
     names = ";".join(sorted(dated))
@@ -57,12 +59,14 @@ def signed_headers(
     return dated
 
 
-def canonical_request(path: str, headers: Mapping[str, str], body: bytes) -> str:
+def canonical_request(
+    path: str, headers: Mapping[str, str], body: bytes, method: str = "POST"
+) -> str:
     """Return the request in the one form that both sides sign."""
     names = sorted(headers)
     lines = [f"{name}:{canonical_value(headers[name])}" for name in names]
     return "\n".join(
-        ["POST", canonical_path(path), "", *lines, "", ";".join(names), sha256(body).hexdigest()]
+        [method, canonical_path(path), "", *lines, "", ";".join(names), sha256(body).hexdigest()]
     )
 
 

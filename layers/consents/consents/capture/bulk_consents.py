@@ -209,6 +209,7 @@ def cors_headers(allowed_origin: str) -> dict[str, str]:
         "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
         "Access-Control-Allow-Credentials": "false" if allowed_origin == "*" else "true",
         "Access-Control-Expose-Headers": (
-            "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed"
+            "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed, "
+            "Consent-Log"
         ),
     }

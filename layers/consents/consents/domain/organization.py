@@ -26,6 +26,8 @@ class Scope(StrEnum):
     WRITE = "consent:write"
     READ = "consent:read"
     CHECK = "consent:check"
+    PROVE = "consent:prove"
+    LOG = "log:read"
 
 
 class Bucket(StrEnum):

@@ -1,6 +1,7 @@
 """Lambda handlers of routes: authenticate, authorize, run, and turn every error into a response."""
 
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -67,14 +68,15 @@ def endpoint(
     """Return a decorator that makes a function of a request the Lambda handler of a route.
 
     The handler authenticates the caller and checks the scope and, if the route needs capture, the
-    plan. Every response, also to an error, has the format of the API, `headers`, the request id and
-    the level of the caller's bucket. A preflight needs no caller.
+    plan. Every response, also to an error, has the format of the API, `headers`, the request id,
+    the level of the caller's bucket and the checkpoint of the log. A preflight needs no caller.
     """
 
     def decorate(handle: Callable[[Request], Response]) -> Handler:
         def run(event: Event, context: Context, receipt: Receipt) -> Response:
             if event["httpMethod"] == "OPTIONS":
                 return Response(204, b"")
+            stores.consent_log.refresh()
             caller = _caller(event, api, stores.directory, receipt)
             request = Request(
                 event,
@@ -92,8 +94,8 @@ def endpoint(
                 return handle(request)
 
             response = _guarded(api, authorized, receipt, request)
-            limits = _rate_limit_headers(request, stores.rate_limits)
-            response = replace(response, headers={**response.headers, **limits})
+            added = _rate_limit_headers(request, stores.rate_limits) | stores.consent_log.headers()
+            response = replace(response, headers={**response.headers, **added})
             return _dry(response) if request.is_dry_run else response
 
         @wraps(handle)
@@ -133,8 +135,8 @@ def respond(
             **headers,
             **response.headers,
         },
-        "body": response.body.decode(),
-        "isBase64Encoded": False,
+        "body": b64encode(response.body).decode() if response.is_binary else response.body.decode(),
+        "isBase64Encoded": response.is_binary,
     }
 
 

@@ -14,9 +14,13 @@ def public_url(configured: str, event: Mapping[str, Any]) -> str:
     context = event["requestContext"]
     if configured:
         return configured.replace("{api_id}", context["apiId"]).replace("{stage}", context["stage"])
-    template = event["resource"].replace("{proxy+}", "{proxy}")
-    route = template.format_map(event.get("pathParameters") or {})
-    return f"https://{context['domainName']}{context['path'].removesuffix(route)}"
+    return f"https://{context['domainName']}{context['path'].removesuffix(route_path(event))}"
+
+
+def route_path(event: Mapping[str, Any]) -> str:
+    """Return the path of a route with its parameters filled in, without that of the stage."""
+    template: str = event["resource"].replace("+}", "}")
+    return template.format_map(event.get("pathParameters") or {})
 
 
 def origin(url: str) -> str:

@@ -25,8 +25,9 @@ from consents.domain.organization import Bucket, Caller
 from consents.domain.record import Receipt
 from consents.domain.token_bucket import Level
 from consents.http import gzip_body
+from consents.http.consent_log import NO_LOG, ConsentLog
 from consents.http.idempotency import Claim, Idempotency
-from consents.http.public_url import public_url
+from consents.http.public_url import public_url, route_path
 from consents.http.rate_limits import RateLimits, bucket_name
 
 RESPONSE_SECONDS = 0.5
@@ -51,6 +52,7 @@ class Stores:
     directory: Directory
     idempotency: Idempotency
     rate_limits: RateLimits
+    consent_log: ConsentLog = NO_LOG
 
 
 class Request:
@@ -100,6 +102,15 @@ class Request:
     def path(self, name: str) -> str:
         """Return a path parameter."""
         return str(self._event["pathParameters"][name])
+
+    @property
+    def route_path(self) -> str:
+        """The path of the route, with its parameters filled in."""
+        return route_path(self._event)
+
+    def header(self, name: str) -> str:
+        """Return a header by its name in lower case, or an empty text."""
+        return header(self._event, name) or ""
 
     def query(self, name: str) -> str | None:
         """Return a query parameter, the last where it is repeated."""

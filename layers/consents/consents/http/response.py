@@ -10,14 +10,16 @@ from consents.domain.outcome import Outcome
 class Response:
     """Status, body and headers, and what the log needs to know.
 
-    `final` is false where a repeat of the request may have another result: it is not kept for the
-    idempotency key. `code` is the error code, `outcomes` the outcome of each record, `reasons` the
-    reason of each decision. They are for the log, and not known of a replayed response.
+    `is_binary` is true where the body is no text. `final` is false where a repeat of the request
+    may have another result: it is not kept for the idempotency key. `code` is the error code,
+    `outcomes` the outcome of each record, `reasons` the reason of each decision. They are for the
+    log, and not known of a replayed response.
     """
 
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+    is_binary: bool = False
     final: bool = True
     code: str | None = None
     outcomes: Sequence[Outcome] = ()

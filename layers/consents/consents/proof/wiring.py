@@ -1,6 +1,7 @@
 """The composition root of the log."""
 
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +13,9 @@ from consents.aws.client import Boto3Client
 from consents.aws.kms import SigningKey
 from consents.aws.s3 import CONFIG, Objects
 from consents.proof.bucket import CALLS_AT_A_TIME, LogBucket
+from consents.proof.log_reader import LogReader
+from consents.proof.notes import SignatureType, VerifierKey
+from consents.proof.policy import policy_text
 from consents.proof.publish import Publisher
 from consents.proof.seal import Sealer
 from consents.proof.table import LogTable
@@ -29,15 +33,42 @@ def table() -> LogTable:
 @cache
 def bucket() -> LogBucket:
     """Return the bucket of the log."""
-    config = CONFIG.merge(Config(max_pool_connections=CALLS_AT_A_TIME))
-    client = cast("S3Client", session.session().create_client("s3", config=config))
-    return LogBucket(Objects(client, os.environ["LOG_BUCKET"]))
+    return LogBucket(_objects())
+
+
+@cache
+def reader() -> LogReader:
+    """Return the log as its routes serve it."""
+    return LogReader(_objects())
+
+
+@cache
+def policy() -> Callable[[str], str]:
+    """Return what makes the policy of the log, of the URL of the API."""
+    origin = os.environ["LOG_ORIGIN"]
+
+    def text(api_url: str) -> str:
+        verifier = VerifierKey(origin, SignatureType.ED25519, key().public_key)
+        return policy_text(verifier, f"{api_url}/v1/log")
+
+    return text
+
+
+def public_url() -> str:
+    """Return the configured URL of the API, empty if it is that of the stage."""
+    return os.environ.get("PUBLIC_URL", "")
 
 
 @cache
 def key() -> SigningKey:
     """Return the key that signs the log."""
     return SigningKey(Boto3Client(lambda: session.boto_client("kms")), os.environ["LOG_KEY_ID"])
+
+
+def _objects() -> Objects:
+    config = CONFIG.merge(Config(max_pool_connections=CALLS_AT_A_TIME))
+    client = cast("S3Client", session.session().create_client("s3", config=config))
+    return Objects(client, os.environ["LOG_BUCKET"])
 
 
 @cache
