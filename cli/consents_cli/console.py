@@ -1,5 +1,6 @@
 """`consents console`: pages about the ledger, on this machine."""
 
+import time
 import webbrowser
 from typing import Annotated
 
@@ -25,7 +26,9 @@ def console(
     Pages are served on 127.0.0.1 with your AWS credentials. The link opens the console once, in one
     browser. The console ends with Ctrl-C, or after 30 minutes without use.
     """
-    from consents_console.server import serve  # no other command needs its libraries
+    # No other command needs these libraries.
+    from consents_console.server import listen, serve
+    from consents_console.session import Session
 
     def ready(link: str) -> None:
         typer.echo(f"Open the console:\n\n{link}\n\nThe link is valid once. Ctrl-C stops.")
@@ -33,7 +36,10 @@ def console(
             webbrowser.open(link)
 
     opened = open_stack(stack, region)
+    opened.output("AccessLogTable")
+    opened.caller()  # without a name nobody sees a contact
     try:
-        serve(opened, port, ready)
+        listener = listen(port)
     except OSError as error:
         raise Failed(f"port {port} is not available: {error.strerror}") from None
+    serve(opened, Session(time.monotonic), listener, ready)

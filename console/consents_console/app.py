@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from botocore.exceptions import BotoCoreError, ClientError
 from consents.accounts.directory_writer import DirectoryError
-from consents.aws.errors import CallError
+from consents.aws.errors import CallError, error_code
 from consents.domain.errors import Unavailable
 from consents_cli.errors import Failed
 from starlette.applications import Starlette
@@ -99,5 +99,5 @@ def _broken(request: Request, _error: Exception) -> Response:
 
 def _not_available(request: Request, error: Exception) -> Response:
     text = "AWS did not answer, or refused: check your credentials, then load the page again."
-    code = error.code if isinstance(error, CallError) else type(error).__name__
-    return page(request, "error.html", 503, title="Not available", text=f"{text} ({code})")
+    text = f"{text} ({error_code(error)})"
+    return page(request, "error.html", 503, title="Not available", text=text)

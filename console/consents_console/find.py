@@ -15,8 +15,8 @@ _CONSENT_ID = re.compile("[0-9a-f]{48,80}")
 _IMPORT_ID = re.compile("[0-9a-f]{32}")
 _ROW_ID = re.compile("([0-9a-f]{32})/[0-9]+")
 _HINT = (
-    "Not understood: type a number with its country code, such as +1 555 444 3333, or a consent "
-    "id, an import id or a request id."
+    "Not understood: type a number with its country code, such as +1 555 444 3333, "
+    "or the id of a consent, an import or a request."
 )
 
 

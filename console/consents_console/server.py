@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-import time
 from collections.abc import Callable
 
 import uvicorn
@@ -18,25 +17,35 @@ HOST = "127.0.0.1"
 _LOOK_SECONDS = 1.0
 
 
-def serve(stack: Stack, port: int, ready: Callable[[str], None]) -> None:
-    """Serve the console of a stack; call `ready` with the link once the port is open.
-
-    Port 0 is any free one.
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens at a port of this machine alone; 0 is any free port.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is not available.
     """
-    session = Session(time.monotonic)
-    with socket.socket() as listener:
+    listener = socket.socket()
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         listener.listen()  # what connects from now on waits until the server takes it
-        port = listener.getsockname()[1]
-        app = build(Desk(stack, session), hosts_of(port))
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-        ready(f"http://{HOST}:{port}{OPEN_PATH}?key={session.link_key}")
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_run(uvicorn.Server(config), listener, session))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(
+    stack: Stack, session: Session, listener: socket.socket, ready: Callable[[str], None]
+) -> None:
+    """Serve the console of a stack, after `ready` got its link, until the session is over."""
+    port = listener.getsockname()[1]
+    app = build(Desk(stack, session), hosts_of(port))
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
+    )
+    ready(f"http://{HOST}:{port}{OPEN_PATH}?key={session.link_key}")
+    with listener, contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(uvicorn.Server(config), listener, session))
 
 
 def hosts_of(port: int) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Operators with the IAM policy of the guide to the console, on an engine that enforces it.
 
 The engine checks `dynamodb:BatchExecuteStatement` on any resource where AWS checks
-`dynamodb:PartiQLInsert` on a table, and refers to a secret by its name.
+`dynamodb:PartiQLInsert` on a table. Its stacks return the name of a secret, those of AWS the ARN.
 """
 
 import json
@@ -22,7 +22,8 @@ def console_policy(stack: Stack, without: Collection[str] = ()) -> dict[str, Any
     guide = (PROJECT / "docs" / "guides" / "console.md").read_text()
     found = re.search(r"^```json\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
     assert found is not None
-    text = found[1].replace("PEPPER_SECRET", stack.outputs["PepperSecret"].split(":")[-1])
+    secret = f"arn:aws:secretsmanager:REGION:ACCOUNT:secret:{stack.outputs['PepperSecret']}*"
+    text = found[1].replace("PEPPER_SECRET", secret)
     text = text.replace("DROPS_BUCKET", stack.outputs["DropsBucket"])
     text = text.replace("REGION", LOCAL_REGION).replace("ACCOUNT", _ACCOUNT)
     document: dict[str, Any] = json.loads(text.replace("NAME", LOCAL_NAME))

@@ -313,6 +313,7 @@ def test_a_contact_prints_to_pdf_without_controls(browse: Any, tmp_path: Path) -
         assert not page.get_by_role("navigation", name="Main").is_visible()
         assert not page.get_by_role("link", name="Revoke consent").is_visible()
         assert page.get_by_text("Opted out").first.is_visible()
+        assert page.get_by_text("by root.").is_visible()
         printed = page.pdf(path=str(tmp_path / "contact.pdf"))
     assert printed.startswith(b"%PDF")
     assert len(printed) > 10_000

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import socket
 import subprocess
 import sys
@@ -87,7 +86,7 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
         "LEDGER_TABLE": "LedgerTable",
         "INBOUND_QUEUE": _queue_url(port, "InboundQueue"),
         "LOG_BUCKET": LOG_BUCKET,
-        "LOG_ORIGIN": "log.example.com/integration",
+        "LOG_ORIGIN": "log.example.com/test",
         "LOG_TABLE": "LogTable",
         "MESSAGE_PROVIDER": "outbox",
         "OUTBOUND_QUEUE": _queue_url(port, "OutboundQueue"),

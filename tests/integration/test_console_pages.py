@@ -438,11 +438,13 @@ def put_imports(operator: Operator, org_id: str, count: int, rejected: int = 0) 
         puts: Any = [
             {"PutRequest": {"Item": encode_item(item)}} for _, item in ids[first : first + 25]
         ]
-        operator.stack.dynamodb.batch_write_item(RequestItems={"ImportsTable": puts})
+        operator.stack.dynamodb.batch_write_item(
+            RequestItems={operator.stack.outputs["ImportsTable"]: puts}
+        )
     lines = [{"row": row, "code": "VALIDATION_FAILED", "reason": "=1+1"} for row in range(rejected)]
     report = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     operator.stack.s3().put_object(
-        Bucket=DROPS_BUCKET, Key=ids[-1][0].report_key("rejected.jsonl"), Body=report
+        Bucket=ids[-1][0].bucket, Key=ids[-1][0].report_key("rejected.jsonl"), Body=report
     )
     return [drop.import_id for drop, _ in ids]
 

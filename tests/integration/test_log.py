@@ -51,7 +51,7 @@ def reader(new_tenant: NewTenant) -> Tenant:
 def test_a_sealed_change_is_under_the_signed_checkpoint(published: notes.Note) -> None:
     checkpoint = notes.parse_checkpoint(published.text)
 
-    assert checkpoint.origin == "log.example.com/integration"
+    assert checkpoint.origin == "log.example.com/test"
     assert checkpoint.size >= 3  # the log's first leaf, an organization, a record
 
 
