@@ -241,7 +241,7 @@ def test_a_stop_is_acknowledged_only_once_it_is_recorded(
 ) -> None:
     asked = texting.ask(contact).json["consent_pending_id"]
     message = inbound(contact, texting.tenant.phone_number, "STOP")
-    proxy.break_calls(STEPS[step] | FAULTS[fault])  # until it is mended
+    proxy.break_calls(STEPS[step] | FAULTS[fault])  # at every try
     assert not deliver_once(receiver, message) or records(contact)
     assert proxy.fired()
     proxy.mend()
