@@ -58,6 +58,22 @@ def test_records_of_the_ledger_are_in_the_log(log: Log, ledger: Ledger, org_id: 
     assert kinds == {Kind.LOG: 1, Kind.ORGANIZATION: 1, Kind.RECORD: 3}
 
 
+def test_log_and_its_batches_hold_nothing_that_was_sent(
+    log: Log, ledger: Ledger, org_id: str
+) -> None:
+    record = attested_record(attested_json(7))
+    ledger.append(org_id, [record], RECEIPT, lambda: 25)
+    changes = parse_changes(event_from_stream("LedgerTable"))
+    log.seal(*(one for one in changes if _is_of(one, org_id)))
+    log.publish()
+
+    stored = b"".join(log.objects().values()) + b"".join(log.sealed())
+    texts = [org_id, record.contact, record.sender, *record.evidence.values()]
+    assert [text for text in texts if text.encode() in stored] == []
+    digits = (text.lstrip("+") for text in (record.contact, record.sender))
+    assert [number for number in digits if number.encode() in stored] == []
+
+
 def _is_of(change: Change, org_id: str) -> bool:
     return change.new is not None and change.new["pk"]["S"].startswith(f"{org_id}#")
 
