@@ -49,7 +49,7 @@ SERVICES = "cloudformation,cloudwatch,dynamodb,dynamodbstreams,kms,logs,s3,secre
 
 SECRETS = {"Pepper": "pepper", "TwilioAuthToken": "0123456789abcdef0123456789abcdef"}
 
-LOG_BUCKET = "transparency-log"
+LOG_BUCKET = "log"
 
 PARTS_AHEAD = 1000
 """The window of the functions: wide, so that a planner releases all parts of a test's file."""

@@ -27,7 +27,7 @@ class SmallObject:
         self._credentials = credentials
 
     def read(self, seconds: float) -> bytes | None:
-        """Return the object; None if there is none, or S3 does not answer in time."""
+        """Return the object, or None if S3 does not return one in time."""
         headers = {"host": self._host, "x-amz-content-sha256": _NO_BODY}
         now, credentials = datetime.now(UTC), self._credentials()
         signed = signed_headers(

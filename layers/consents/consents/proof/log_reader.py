@@ -21,7 +21,7 @@ class LogReader:
         """Return an object.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such object.
         """
         try:
             return self._objects.get(name)[0]
@@ -32,7 +32,7 @@ class LogReader:
         """Return a presigned URL of an object.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such object.
         """
         if not self._objects.existing([name]):
             raise NotFound
