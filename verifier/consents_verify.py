@@ -688,7 +688,6 @@ OPEN = {
     ("witnesses", "NO QUORUM"): "a pack of a size that the policy's quorum cosigned",
     ("witnesses", "NONE"): "a policy with witnesses, and a pack of a size that they cosigned",
     ("record", "BACKFILLED"): "other evidence that it is as old as it says: the log began later",
-    ("record", "UNKNOWN KIND"): "a verifier that knows this kind of leaf",
     ("time", "CLAIMED"): "a policy, and a pack with anchors before and after the leaf",
     ("time", "NOT LATER THAN"): "a pack with an anchor that lacks the leaf",
     ("text", "NOT IN THE PACK"): "the agreement text of this hash",
@@ -725,6 +724,7 @@ class Report:
         self.subject: dict[str, Any] = dict.fromkeys(("origin", "size", "organization", "contact"))
         self.statements: list[Statement] = []
         self.stamps: list[str] = []
+        self.unknown_kinds: list[str] = []
         self.is_watched = False
 
     def say(self, kind: str, key: str, text: str, *, word: str = "", **more: Any) -> None:
@@ -746,7 +746,8 @@ class Report:
         for one in self.statements:
             if (one.kind, one.key) in OPEN:
                 points.setdefault((one.kind, one.key), []).append(one.text)
-        return [f"{at[1]}: {OPEN[at]} ({'; '.join(texts)})" for at, texts in points.items()]
+        found = [f"{at[1]}: {OPEN[at]} ({'; '.join(texts)})" for at, texts in points.items()]
+        return found + [f"UNKNOWN KIND: a verifier that knows {one}" for one in self.unknown_kinds]
 
     def finish(self) -> None:
         """Add what could not be said, the receipt and N1 to N7, and put all in order."""
@@ -942,10 +943,8 @@ class Examination:
             self._say_text(record)
         known = {(ORGANIZATION, self.subject.tags[0])}
         known |= {(kind, tag) for kind in RECORD_KINDS for tag in self.subject.tags[1:]}
-        for line in self.lines:
-            if line.leaf is not None and line[1:3] not in known:
-                text = f"leaf {line.leaf}, of kind {line.kind}"
-                self.report.say("record", "UNKNOWN KIND", text, leaf=line.leaf)
+        unknown = [one for one in self.lines if one.leaf is not None and one[1:3] not in known]
+        self.report.unknown_kinds += [f"leaf {one.leaf}, of kind {one.kind}" for one in unknown]
 
     def _judge(self, record: Record) -> str:
         """Return the word of a record: the first that applies."""

@@ -100,7 +100,7 @@ def _shown(record: str | None, files: Mapping[str, bytes]) -> dict[str, Any]:
             "evidence": [(_label(name), value) for name, value in sorted(evidence.items())],
             "agreement_text": agreement_text.decode(),
         }
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return {"status": None, "json": record}
 
 
