@@ -19,6 +19,7 @@ PUT, UPDATE, DELETE = "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Delet
 READ_SECRET = "secretsmanager:GetSecretValue"
 LIST, LIST_VERSIONS = "s3:ListBucket", "s3:ListBucketVersions"
 READ, READ_VERSION, WRITE = "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"
+GET_KEY = "kms:GetPublicKey"
 SEND, SEND_TEXT = "sqs:SendMessage", "sms-voice:SendTextMessage"
 
 NUMBERS = "arn:${AWS::Partition}:sms-voice:${AWS::Region}:${AWS::AccountId}:*"
@@ -50,6 +51,7 @@ RESOURCES: dict[str, Any] = {
     "drops": objects("drops/*"),
     "work": objects("work/*"),
     "reports": objects("reports/*"),
+    "proofs": objects("proofs/*"),
     "plans": arn("PlanQueue"),
     "parts": arn("PartQueue"),
     "dead_letters": arn("DeadLetterQueue"),
@@ -91,6 +93,15 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "GetConsentFunction": ASK | {"ledger": {QUERY}},
     "ListConsentHistoryFunction": ASK | {"ledger": {QUERY, BATCH_GET}},
     "VerifyDecisionFunction": ASK | {"ledger": {QUERY}, "directory": {GET, BATCH_GET}},
+    "MakeProofFunction": {
+        **ASK,
+        "ledger": {QUERY, BATCH_GET},
+        "log_positions": {GET, QUERY},
+        "log_key": {GET_KEY},
+        "log_bucket": {LIST},
+        "log_objects": {READ},
+        "proofs": {READ, WRITE},
+    },
     "RevokeConsentFunction": CAPTURE | {"ledger": {INSERT, QUERY}},
     "RevokeConsentsFunction": CAPTURE | {"ledger": {INSERT, QUERY}, "directory": {GET, BATCH_GET}},
     "CreateFormFunction": CAPTURE | {"forms": {PUT}, "directory": {GET, BATCH_GET}},

@@ -77,7 +77,7 @@ class ProofWorld:
         self.stored_texts = {text_hash(TEXT): TEXT}
         if has_organization:
             self.add_organization()
-        self.prover = Prover(self, self.texts, self, self.positions, judge)
+        self.prover = Prover(self, self.texts, self, self.positions, self.policy, judge)
 
     def add_organization(self) -> None:
         """Seal the entry of the organization."""
@@ -125,7 +125,7 @@ class ProofWorld:
     def prove(self, contact: str = CONTACT, at: datetime = NOW, **changes: Any) -> Pack:
         """Return the pack of a contact, asked for an hour after an instant."""
         question = Question(ORG_ID, contact, **changes)
-        return self.prover.prove(question, self.policy(), at + timedelta(hours=1), lambda: 1)
+        return self.prover.prove(question, at + timedelta(hours=1), lambda: 1)
 
     def policy(self) -> bytes:
         """Return the policy of the log."""

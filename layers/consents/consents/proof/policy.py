@@ -3,6 +3,6 @@
 from consents.proof.notes import VerifierKey
 
 
-def policy_text(key: VerifierKey, url: str) -> str:
+def policy_text(key: VerifierKey, url: str = "") -> str:
     """Return the policy of a log that has no witnesses."""
-    return f"log {key} {url}\nquorum none\n"
+    return f"log {key} {url}".rstrip() + "\nquorum none\n"

@@ -79,12 +79,13 @@ class Prover:
     texts: Texts
     log: LogReads
     positions: Positions
+    policy: Callable[[], bytes]
+    """Returns the keys of the log and its witnesses, as a tlog-policy."""
+
     judge: Judge
 
-    def prove(
-        self, question: Question, policy: bytes, now: datetime, time_left: Callable[[], float]
-    ) -> Pack:
-        """Return the pack of a contact; `policy` is the stack's.
+    def prove(self, question: Question, now: datetime, time_left: Callable[[], float]) -> Pack:
+        """Return the pack of a contact.
 
         Raises:
             LogBehind: the published log lacks something of the contact that it is about to have.
@@ -103,7 +104,7 @@ class Prover:
         texts = self.texts(org_id, records.text_hashes(items))
         files = evidence_files(log, found, openings, texts)
         times = self._times(log, found.leaves, question.kept)
-        return self._pack(log, files | {"times.json": times, "policy": policy}, now)
+        return self._pack(log, files | {"times.json": times, "policy": self.policy()}, now)
 
     def _is_behind(
         self, log: Snapshot, subject: Subject, differences: Differences, now: datetime
