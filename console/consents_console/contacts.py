@@ -1,18 +1,20 @@
 """A contact: may each sender text it, and every record with its evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consents.accounts.directory_writer import Entry
 from consents.decisions.consent_ids import Pair
 from consents.decisions.decide import speaking
 from consents.domain.record import EVERY_SENDER, StoredRecord
+from consents.domain.rules import Rules
 from consents_cli.access_log import Action
 from starlette.requests import Request
 from starlette.responses import Response
 
 from consents_console.desk import Desk, NotHere
 from consents_console.rendering import desk_of, page
-from consents_console.timeline import Standing, timeline, verdicts
+from consents_console.timeline import Moment, Standing, Verdict, timeline, verdicts
 
 PAGE = 50
 _SECONDS = 30.0
@@ -31,6 +33,11 @@ class Contact:
     def org_id(self) -> str:
         """The id of its organization."""
         return self.entry.organization.org_id
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of its organization."""
+        return self.entry.organization.rules
 
 
 def read(request: Request, action: Action) -> Contact:
@@ -56,16 +63,11 @@ def show(request: Request) -> Response:
     The consent id of a sender shows what speaks about that sender.
     """
     desk, contact = desk_of(request), read(request, Action.CONTACT_VIEWED)
-    rules = contact.entry.organization.rules
+    org_id, number = contact.org_id, contact.pair.contact
     senders = [one.phone_number for one in contact.entry.senders]
-    found = verdicts(contact.records, contact.pair.contact, senders, rules, desk.now())
-    moments = timeline(contact.records, found, rules)
-    if contact.pair.sender != EVERY_SENDER:
-        speaks = speaking(contact.records, contact.pair.sender, rules.opt_out_scope)
-        moments = [one for one in moments if one.record in speaks]
+    found = verdicts(contact.records, number, senders, contact.rules, desk.now())
     only_counting = "counting" in request.query_params
-    if only_counting:
-        moments = [one for one in moments if one.standing is Standing.COUNTS]
+    moments = _moments(contact, found, only_counting=only_counting)
     first = _first(request)
     shown = moments[first : first + PAGE]
     return page(
@@ -79,12 +81,20 @@ def show(request: Request) -> Response:
         older=first + PAGE if len(moments) > first + PAGE else None,
         only_counting=only_counting,
         is_revoked="revoked" in request.query_params,
-        texts=texts(desk, contact.org_id, [one.record for one in shown]),
-        ids={
-            one.sender: desk.consent_id(contact.org_id, contact.pair.contact, one.sender)
-            for one in found
-        },
+        texts=texts(desk, org_id, [one.record for one in shown]),
+        ids={one.sender: desk.consent_id(org_id, number, one.sender) for one in found},
+        every=desk.consent_id(org_id, number),
     )
+
+
+def _moments(contact: Contact, found: Sequence[Verdict], *, only_counting: bool) -> list[Moment]:
+    """Return the records that speak about the sender of the URL, perhaps only what counts."""
+    moments = timeline(contact.records, found, contact.rules)
+    if contact.pair.sender != EVERY_SENDER:
+        scope = contact.rules.opt_out_scope
+        speaks = {one.record_id for one in speaking(contact.records, contact.pair.sender, scope)}
+        moments = [one for one in moments if one.record.record_id in speaks]
+    return [one for one in moments if not only_counting or one.standing is Standing.COUNTS]
 
 
 def texts(desk: Desk, org_id: str, records: list[StoredRecord]) -> dict[str, str]:

@@ -16,13 +16,8 @@ from starlette.responses import RedirectResponse, Response
 
 from consents_console import contacts
 from consents_console.contacts import Contact
+from consents_console.forms import MAX_REASON, Invalid, reason_in
 from consents_console.rendering import desk_of, page
-
-MAX_REASON = 200
-
-
-class Invalid(Exception):
-    """A field of the form breaks its rule; the text says which, and what to do."""
 
 
 def show(request: Request) -> Response:
@@ -45,14 +40,6 @@ def store(request: Request) -> Response:
     revoke.store(desk.stack, contact.org_id, number, revocation, receipt, reason=reason)
     every = desk.consent_id(contact.org_id, number)
     return RedirectResponse(f"/organizations/{contact.org_id}/consents/{every}?revoked", 303)
-
-
-def reason_in(form: dict[str, str]) -> str:
-    """Return why an operator acts, for the access log, or raise `Invalid`."""
-    reason = form.get("reason", "").strip()
-    if not 1 <= len(reason) <= MAX_REASON:
-        raise Invalid(f"Say why you do this, in 1 to {MAX_REASON} characters.")
-    return reason
 
 
 def _revocation(contact: Contact, form: dict[str, str], now: datetime) -> Revocation:
