@@ -17,6 +17,6 @@ def handler(event: Event, context: Context) -> GatewayResponse:
     """Return the policy, to any caller."""
 
     def run(_receipt: Receipt) -> Response:
-        return api.policy(policy(public_url(proof_wiring.public_url(), event)))
+        return api.policy(policy(public_url("", event)))
 
     return respond(event, context, json_api, run, headers={})

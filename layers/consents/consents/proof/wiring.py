@@ -54,11 +54,6 @@ def policy() -> Callable[[str], str]:
     return text
 
 
-def public_url() -> str:
-    """Return the configured URL of the API, empty if it is that of the stage."""
-    return os.environ.get("PUBLIC_URL", "")
-
-
 @cache
 def key() -> SigningKey:
     """Return the key that signs the log."""
