@@ -871,7 +871,7 @@ class Examination:
     def _add_stamp(self, seen: Checkpoint, stamp: bytes) -> None:
         raw, size, roots = seen.raw, seen.size, self.options.tsa_roots
         time = load("consents_timestamps").verified_time(stamp, raw, roots) if roots else UNKNOWN
-        if time == time:  # it is known
+        if time == time:  # it is not UNKNOWN
             seen.times["timestamp authority"] = time
         else:
             self.report.stamps.append(STAMP.format(size=size, digest=sha256(raw).hex()))
@@ -912,7 +912,7 @@ class Examination:
                 raise UsageError(f"{name}: {error}") from None
             if not seen.is_signed or seen.origin != self.top.origin:
                 raise UsageError(f"{name}: no log key of the policy signed it for this origin")
-            if time == time:  # the reader knows it
+            if time == time:  # it is not UNKNOWN
                 seen.times["you"] = time
             self.kept[self._compare(seen)].append(seen)
         self.report.is_watched |= bool(self.kept["CONSISTENT"])
@@ -937,7 +937,7 @@ class Examination:
         self.records = group_records(self.lines, self.subject.tags)
         for record in self.records:
             said = f": {record.status}, sender {record.sender}, effective {record.effective_at}"
-            text = record.place + said * record.is_whole
+            text = record.place + (said if record.is_whole else "")
             self.report.say("record", self._judge(record), text, leaf=record.leaf)
             self._say_time(record)
             self._say_text(record)
@@ -970,9 +970,10 @@ class Examination:
     def _say_time(self, record: Record) -> None:
         before, after = (None, None) if record.leaf is None else self.clock.bounds(record.leaf)
         begin, end = (rfc3339(bound[0]) if bound else None for bound in (before, after))
-        names = ", ".join({one: 0 for bound in (before, after) if bound for one in bound[1]})
-        more = {"not_before": begin, "not_after": end, "leaf": record.leaf}
-        if not self.is_pinned or not end or record.is_shown > record.is_whole:
+        names = ", ".join(dict.fromkeys(name for one in (before, after) if one for name in one[1]))
+        proven = (begin, end) if self.is_pinned else (None, None)
+        more = {"not_before": proven[0], "not_after": proven[1], "leaf": record.leaf}
+        if not self.is_pinned or not end or (record.is_shown and not record.is_whole):
             word = f"CLAIMED {rfc3339(record.received)}" if record.is_whole else "CLAIMED"
             why = f"not before {begin}, by {names}" if begin else "no anchor: LATE is not found"
             self.report.say("time", "CLAIMED", f"{record.place} ({why})", word=word, **more)
@@ -1085,11 +1086,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = Options(policy, [read_kept(one) for one in given.kept or ()], given.log, roots)
         with given.pack.open("rb") as file:
             report = verify(file.read(MAX_ZIP + 1), options)
+        text = report.as_json() if given.json else report.as_text()
+        sys.stdout.write(text.encode("ascii", "backslashreplace").decode())
     except (UsageError, OSError, ValueError) as error:
         sys.stderr.write(f"consents-verify: {error}\n")
         return 64
-    text = report.as_json() if given.json else report.as_text()
-    sys.stdout.write(text.encode("ascii", "backslashreplace").decode())
     return report.exit_code()
 
 

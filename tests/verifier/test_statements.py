@@ -132,7 +132,9 @@ def test_keys_of_the_pack_leave_points_open(world: World) -> None:
     assert verdict(report) == "VERIFIED, WITH OPEN POINTS"
     assert said(report, "log_key") == ["FROM THE PACK"]
     assert said(report, "witnesses") == ["3 OF 3, NO QUORUM"]
-    assert said(report, "time") == ["CLAIMED 2026-01-01T00:01:40Z"]
+    (time,) = (one for one in report.statements if one.kind == "time")
+    assert time.word == "CLAIMED 2026-01-01T00:01:40Z"
+    assert time.more == {"not_before": None, "not_after": None, "leaf": 12}
     assert said(report, "completeness") == ["COMPLETE AS INDEXED"]
     assert "N5" in said(report, "not_proven")
 
