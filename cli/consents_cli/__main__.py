@@ -21,6 +21,7 @@ from consents_cli.console import console
 from consents_cli.drop import drop
 from consents_cli.errors import exit_on_error
 from consents_cli.history import history
+from consents_cli.proof import proof
 from consents_cli.revoke import revoke
 from consents_cli.verify import EVERY_ARGUMENT, verify
 
@@ -55,6 +56,7 @@ app.command()(check)
 app.command()(console)
 app.command()(drop)
 app.command()(history)
+app.command()(proof)
 app.command()(revoke)
 app.command(context_settings=EVERY_ARGUMENT)(verify)
 

@@ -34,6 +34,7 @@ class Action(StrEnum):
     RECORD_VIEWED = "record.viewed"
     CONTACT_EXPORTED = "contact.exported"
     CONTACT_CHECKED = "contact.checked"
+    PROOF_MADE = "proof.made"
     CONSENT_REVOKED = "consent.revoked"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"

@@ -58,6 +58,8 @@ class Stack:
     """Returns a secret by the output that names it."""
     s3: Callable[[], "S3Client"]
     """Returns the client of the drops bucket, which few commands need."""
+    kms: Callable[[], Any]
+    """Returns the client of the log's key, which one command needs."""
     sns: Callable[[], "SNSClient"]
     """Returns the client of the topic of texts, which one command needs."""
     caller: Callable[[], str]
@@ -201,6 +203,7 @@ def connect(
         pepper=pepper,
         secret=secret,
         s3=cache(lambda: client_of("s3")),
+        kms=cache(lambda: client_of("kms")),
         sns=cache(lambda: client_of("sns")),
         caller=cache(lambda: client_of("sts").get_caller_identity()["Arn"]),
         cloudwatch=cache(lambda: client_of("cloudwatch")),

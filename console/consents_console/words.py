@@ -23,6 +23,7 @@ ACTIONS: Mapping[str, str] = {
     "record.viewed": "looked at a record",
     "contact.exported": "exported a contact",
     "contact.checked": "checked a contact",
+    "proof.made": "made a proof pack",
     "consent.revoked": "revoked consent",
     "key.created": "created a key",
     "key.revoked": "revoked a key",

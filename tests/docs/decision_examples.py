@@ -36,6 +36,10 @@ from consents.domain.rules import DEFAULT_RULES
 from consents.http import json_api
 from consents.http.request import Request, Stores
 from consents.http.response import Response
+from consents.proof import proof_api
+from consents.proof.pack_store import LINK_LIFETIME
+from consents.proof.proof_api import Link
+from consents.proof.prove import Pack
 
 from tests.factories import (
     NOW,
@@ -175,6 +179,14 @@ def search_consents(body: bytes) -> Response:
     found = find_consents(records, question.contact, DEFAULT_RULES, NOW)
     later = [consent for consent in found if consent.pair.sender > after]
     return CONSENTS.consents(ORG_ID, later, question.limit)
+
+
+def make_proof(body: bytes) -> Response:
+    """Return the response with the link to a pack of one byte."""
+    proof_api.parse_question(request(body))
+    pack = Pack(b"1", 300, {"verdict": "VERIFIED, WITH OPEN POINTS"})
+    url = f"https://drops.example.com/proofs/{REQUEST_ID}.zip"
+    return proof_api.render(REQUEST_ID, pack, Link(url, NOW + LINK_LIFETIME))
 
 
 def get_bobs_consent() -> Response:

@@ -41,6 +41,7 @@ from consents.opt_in.api import Opened
 from consents.opt_in.challenge import MessageState
 from consents.opt_in.challenge import State as ChallengeState
 from consents.proof import api as log_api
+from consents.proof import proof_api
 from consents.proof.notes import Checkpoint, Note, Signature
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -395,6 +396,17 @@ ROUTES = {
             ("invalid_fields", b'{"contact_number": "+19", "limit": 0}'),
         ),
         answers=(("unknown_phone_number", asked.unknown_id()),),
+    ),
+    "makeProof": Route(
+        json_api,
+        asked.make_proof,
+        proof_api.MAX_BYTES,
+        keyed=False,
+        never=(ASKED | UNKEYED | WITHOUT_DRY_RUN | {errors.NotFound}) - {errors.LogBehind},
+        bodies=(
+            ("malformed_body", b"[]"),
+            ("invalid_fields", b'{"contact_number": "+19", "kept": ["1"]}'),
+        ),
     ),
     "getConsent": Route(
         json_api,

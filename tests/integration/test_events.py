@@ -255,6 +255,15 @@ EXPECTED: dict[str, tuple[int, Any]] = {
             "evidence.text": "must be 1..1000 chars",
         }
     ),
+    "make_proof.behind": (
+        409,
+        error("LOG_BEHIND", "the published log is smaller: try again in a minute"),
+    ),
+    "make_proof.invalid_fields": invalid(
+        contact_number="must be E.164",
+        kept="must be an array of at most 16 sizes",
+        sender_id="must not be sent",
+    ),
     "search_consents.invalid_fields": invalid(
         contact_number="must be E.164", limit="must be 1..100"
     ),

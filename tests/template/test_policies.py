@@ -155,7 +155,7 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "log_index": {READ},
         "log_tiles": {READ},
     },
-    "GetLogKeysFunction": {"log_key": {"kms:GetPublicKey"}},
+    "GetLogKeysFunction": {"log_key": {GET_KEY}},
     "ListImportsFunction": API | {"imports_of_an_organization": {QUERY}, "bucket": {LIST}},
     "NotFoundFunction": {},
     "PlanImportFunction": IMPORT | FILE | {"directory": {GET}, "parts": {SEND}},
