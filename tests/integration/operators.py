@@ -60,6 +60,7 @@ def stack_of_engine() -> Stack:
         pepper=lambda: b"pepper",
         secret=lambda output: output,
         s3=cache(lambda: boto3.client("s3")),
+        kms=cache(lambda: boto3.client("kms")),
         sns=cache(lambda: boto3.client("sns")),
         caller=lambda: ARN,
         cloudwatch=cache(lambda: boto3.client("cloudwatch")),

@@ -121,10 +121,10 @@ class Service:
 
     def pack(self, contact: str = CONTACT, kept: Sequence[int] = ()) -> bytes:
         """Return the pack of a contact."""
-        prover = Prover(self, _texts, self, self.positions, _judge)
+        prover = Prover(self, _texts, self, self.positions, lambda: POLICY, _judge)
         now = START + timedelta(days=90)
         question = Question(ORG, contact, kept)
-        return prover.prove(question, POLICY, now, lambda: 60.0).content
+        return prover.prove(question, now, lambda: 60.0).content
 
     def export(self, directory: Path) -> Path:
         """Write the log's files."""
