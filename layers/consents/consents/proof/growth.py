@@ -101,10 +101,10 @@ class Growth:
         self._runs[number] = index.bundle_items(number, entries)
         tag, body = index.run_root(self._runs[number]), NO_HASH
         if size % WIDTH**2 == 0:
-            items = self._run_items(size // WIDTH**2 - 1)
-            run = index.write_run(items)
-            yield index.run_name(size // WIDTH**2 - 1), run
-            body = run[-32:]
+            run = size // WIDTH**2 - 1
+            content = index.write_run(self._run_items(run))
+            yield index.run_name(run), content
+            body = content[-32:]
         self.edge.entries = []
         self._append([entry(Kind.LOG, tag, body)])
 
