@@ -15,6 +15,7 @@ from consents_cli import (
     rules,
     sender_profiles,
     senders,
+    transparency_log,
 )
 from consents_cli.check import check
 from consents_cli.console import console
@@ -49,6 +50,7 @@ app.add_typer(credentials.accounts, name="account")
 app.add_typer(senders.app, name="sender")
 senders.app.command("profile")(sender_profiles.profile)
 app.add_typer(imports.app, name="import")
+app.add_typer(transparency_log.app, name="log")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(rules.app, name="rules")
 app.add_typer(contacts.app, name="contact")

@@ -57,9 +57,9 @@ class Stack:
     secret: Callable[[str], str]
     """Returns a secret by the output that names it."""
     s3: Callable[[], "S3Client"]
-    """Returns the client of the drops bucket, which few commands need."""
+    """Returns the client of the buckets, which few commands need."""
     kms: Callable[[], Any]
-    """Returns the client of the log's key, which one command needs."""
+    """Returns the client of the log's key, which few commands need."""
     sns: Callable[[], "SNSClient"]
     """Returns the client of the topic of texts, which one command needs."""
     caller: Callable[[], str]

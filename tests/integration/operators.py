@@ -59,6 +59,7 @@ def stack_of_engine() -> Stack:
         dynamodb=dynamodb,
         pepper=lambda: b"pepper",
         secret=lambda output: output,
+        kms=lambda: boto3.client("kms"),
         s3=cache(lambda: boto3.client("s3")),
         kms=cache(lambda: boto3.client("kms")),
         sns=cache(lambda: boto3.client("sns")),
