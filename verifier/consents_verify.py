@@ -688,6 +688,7 @@ OPEN = {
     ("witnesses", "NO QUORUM"): "a pack of a size that the policy's quorum cosigned",
     ("witnesses", "NONE"): "a policy with witnesses, and a pack of a size that they cosigned",
     ("record", "BACKFILLED"): "other evidence that it is as old as it says: the log began later",
+    ("leaf", "UNKNOWN KIND"): "a verifier that knows this kind of leaf",
     ("time", "CLAIMED"): "a policy, and a pack with anchors before and after the leaf",
     ("time", "NOT LATER THAN"): "a pack with an anchor that lacks the leaf",
     ("text", "NOT IN THE PACK"): "the agreement text of this hash",
@@ -743,11 +744,11 @@ class Report:
     def open_points(self) -> list[str]:
         """Return each word that leaves a point open, of what, and what closes it."""
         points: dict[tuple[str, str], list[str]] = {}
-        for one in self.statements:
-            if (one.kind, one.key) in OPEN:
-                points.setdefault((one.kind, one.key), []).append(one.text)
-        found = [f"{at[1]}: {OPEN[at]} ({'; '.join(texts)})" for at, texts in points.items()]
-        return found + [f"UNKNOWN KIND: a verifier that knows {one}" for one in self.unknown_kinds]
+        unknown = [(("leaf", "UNKNOWN KIND"), one) for one in self.unknown_kinds]
+        for at, text in [*(((one.kind, one.key), one.text) for one in self.statements), *unknown]:
+            if at in OPEN:
+                points.setdefault(at, []).append(text)
+        return [f"{at[1]}: {OPEN[at]} ({'; '.join(texts)})" for at, texts in points.items()]
 
     def finish(self) -> None:
         """Add what could not be said, the receipt and N1 to N7, and put all in order."""

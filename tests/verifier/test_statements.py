@@ -346,7 +346,9 @@ def test_a_leaf_of_unknown_kind_is_an_open_point(world: World) -> None:
     report = verify(world.pack(), PINNED)
 
     assert verdict(report) == "VERIFIED, WITH OPEN POINTS"
-    assert report.open_points() == ["UNKNOWN KIND: a verifier that knows leaf 13, of kind 9"]
+    assert report.open_points() == [
+        "UNKNOWN KIND: a verifier that knows this kind of leaf (leaf 13, of kind 9)"
+    ]
     assert said(report, "record") == ["PROVEN"]
 
 
