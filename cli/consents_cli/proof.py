@@ -64,15 +64,15 @@ def proof(
     output.show(made, as_json=as_json, people=lambda: output.details(made))
 
 
-def make(stack: Stack, question: Question) -> Pack:
-    """Return a pack, as soon as the log has the records of its contact.
+def make(stack: Stack, question: Question, *, patience: float = _PATIENCE) -> Pack:
+    """Return a pack, as soon as the log has the records of its contact, within some seconds.
 
     Raises:
         Failed: it does not have them in time, or the access log took no entry.
     """
     open_access_log(stack).insert(Action.PROOF_MADE, question.org_id, [question.contact])
     prover = _prover(stack)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         try:
             return prover.prove(question, datetime.now(UTC), lambda: _SECONDS)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from consents.decisions.decide import Decision, Reason
 from consents.decisions.revoke_api import Method
+from consents.domain.organization import Scope
 from consents.domain.record import EVERY_SENDER, Statement, Status, StoredRecord
 from consents_cli.output import API_NAMES
 from phonenumbers import PhoneNumberFormat, format_number, parse
@@ -27,6 +28,13 @@ ACTIONS: Mapping[str, str] = {
     "consent.revoked": "revoked consent",
     "key.created": "created a key",
     "key.revoked": "revoked a key",
+}
+SCOPES: Mapping[str, str] = {
+    Scope.WRITE: "capture, import and revoke",
+    Scope.CHECK: "check contacts",
+    Scope.READ: "read records",
+    Scope.PROVE: "make proof packs",
+    Scope.LOG: "read the transparency log",
 }
 IMPORT_STATES: Mapping[str, str] = {
     "awaiting_upload": "Announced: the file has not arrived yet.",

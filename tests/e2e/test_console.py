@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import requests
@@ -317,6 +318,20 @@ def test_a_contact_prints_to_pdf_without_controls(browse: Any, tmp_path: Path) -
         printed = page.pdf(path=str(tmp_path / "contact.pdf"))
     assert printed.startswith(b"%PDF")
     assert len(printed) > 10_000
+
+
+def test_a_proof_pack_is_downloaded(browse: Any, stack: LocalStack, tmp_path: Path) -> None:
+    waited = ["--org", stack.organization["org_id"], "--contact", CONTACT]
+    made = stack.run("proof", *waited, "--output", str(tmp_path / "command.zip"))
+    assert made.returncode == 0, made.stderr  # from now on the log has the contact's records
+    with browse() as browser:
+        page = browser.contact(CONTACT)
+        with page.expect_download(timeout=60_000) as download:
+            page.get_by_role("button", name="Download proof pack").click()
+        download.value.save_as(tmp_path / "console.zip")
+    with ZipFile(tmp_path / "command.zip") as one, ZipFile(tmp_path / "console.zip") as other:
+        assert one.namelist() == other.namelist()
+        assert "COVER.html" in other.namelist()
 
 
 # ---------------------------------------------------------------- every page

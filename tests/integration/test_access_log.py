@@ -126,6 +126,15 @@ def test_a_page_shows_nothing_without_its_entry(stack: Stack, opted_in: str, pag
     assert "LedgerTable" not in touched(calls)
 
 
+def test_a_proof_pack_is_not_made_without_its_entry(stack: Stack, opted_in: str) -> None:
+    path = Operator(stack).open().post("/", sought=CONTACT, org_id=opted_in).headers["location"]
+    broken = replace(stack, outputs={**stack.outputs, "AccessLogTable": "NoSuchTable"})
+    with watched(broken) as calls:
+        response = Operator(broken).open().post(f"{path}/proof")
+    assert (response.status_code, "took no entry" in response.text) == (503, True)
+    assert "LedgerTable" not in touched(calls)
+
+
 @pytest.mark.parametrize(
     ("page", "action"),
     [("", "contact.viewed"), ("/revoke", "contact.viewed"), ("/records/{}", "record.viewed")],
