@@ -31,14 +31,19 @@ CONTACT, OTHER = "+15554443333", "+15554440000"
 SEED = bytes(range(32))
 
 
-@cache
-def part_roots() -> list[bytes]:
-    """Return the roots of the parts of the key table: true ones where the contacts of tests are."""
+def part_roots_of(seed: bytes, org_id: str, *contacts: str) -> list[bytes]:
+    """Return the roots of the parts of a key table, true ones only where some contacts are."""
     roots = [bytes(32)] * 1024
-    for part in {bucket_keys.bucket_of(ORG_ID, contact) >> 10 for contact in (CONTACT, OTHER)}:
-        keys = (bucket_keys.bucket_key(SEED, part << 10 | at) for at in range(1024))
+    for part in {bucket_keys.bucket_of(org_id, contact) >> 10 for contact in contacts}:
+        keys = (bucket_keys.bucket_key(seed, part << 10 | at) for at in range(1024))
         roots[part] = tlog.tree_hash([tlog.leaf_hash(key) for key in keys])
     return roots
+
+
+@cache
+def part_roots() -> list[bytes]:
+    """Return the roots of the parts of the organization's key table."""
+    return part_roots_of(SEED, ORG_ID, CONTACT, OTHER)
 
 
 class Witness:

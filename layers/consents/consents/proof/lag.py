@@ -35,7 +35,8 @@ def has_pending(
 
     `read` returns the entries of batches by their names.
     """
-    batches = [one.batch for one in assigned.batches(others_in(size), assigned.count())]
+    start, end = others_in(size), assigned.count()
+    batches = [one.batch for one in assigned.batches(start, end)] if start < end else []
     contents = read([batch.name for batch in batches])
     pairs = zip(batches, contents, strict=True)
     entries = chain.from_iterable(batch.split(content) or [] for batch, content in pairs)
