@@ -61,7 +61,6 @@ def stack_of_engine() -> Stack:
         secret=lambda output: output,
         kms=lambda: boto3.client("kms"),
         s3=cache(lambda: boto3.client("s3")),
-        kms=cache(lambda: boto3.client("kms")),
         sns=cache(lambda: boto3.client("sns")),
         caller=lambda: ARN,
         cloudwatch=cache(lambda: boto3.client("cloudwatch")),
