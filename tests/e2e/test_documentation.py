@@ -108,6 +108,13 @@ def test_the_commands_of_the_guide_to_checks_print_what_it_shows(
         assert command.output in printed, command.text
 
 
+def test_the_commands_of_the_guide_to_proofs_print_what_it_shows(
+    stack: LocalStack, demo: Path
+) -> None:
+    for command, printed in session(stack, demo, "docs/guides/prove-a-consent.md"):
+        assert command.output in printed, command.text
+
+
 def test_the_campaign_of_the_guide_sends_only_to_those_who_are_allowed(stack: LocalStack) -> None:
     known: dict[str, Any] = {
         "API_URL": stack.api_url,

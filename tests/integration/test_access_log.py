@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from consents.decisions.revoke import Revocation
 from consents.domain.record import EVERY_SENDER
-from consents_cli import access_log, check, contacts, history, revoke
+from consents.proof.prove import Question
+from consents_cli import access_log, check, contacts, history, proof, revoke
 from consents_cli.access_log import Action, Search, open_access_log
 from consents_cli.errors import Failed
 from consents_cli.stack import Stack
@@ -36,6 +37,11 @@ LOOKS: dict[str, Look] = {
     ),
 }
 """What the commands do, by the entry that they insert."""
+
+PROOFS: dict[str, Look] = {
+    "proof.made": lambda stack, org_id: proof.make(stack, Question(org_id, CONTACT)),
+}
+"""The same for packs, which wait for a log that no test of this file publishes."""
 
 
 @pytest.fixture
@@ -84,23 +90,23 @@ def test_a_command_inserts_an_entry_before_it_reads(
     assert "LedgerTable" in touched(calls)
 
 
-@pytest.mark.parametrize("action", LOOKS)
+@pytest.mark.parametrize("action", [*LOOKS, *PROOFS])
 def test_a_command_reads_nothing_without_its_entry(
     stack: Stack, opted_in: str, action: str
 ) -> None:
     broken = replace(stack, outputs={**stack.outputs, "AccessLogTable": "NoSuchTable"})
     with watched(broken) as calls, pytest.raises(Failed, match="the access log took no entry"):
-        LOOKS[action](broken, opted_in)
+        (LOOKS | PROOFS)[action](broken, opted_in)
     assert "LedgerTable" not in touched(calls)
 
 
-@pytest.mark.parametrize("action", LOOKS)
+@pytest.mark.parametrize("action", [*LOOKS, *PROOFS])
 def test_a_stack_without_an_access_log_shows_nothing(
     stack: Stack, opted_in: str, action: str
 ) -> None:
     before = {name: one for name, one in stack.outputs.items() if name != "AccessLogTable"}
     with pytest.raises(Failed, match="has no AccessLogTable: deploy this release first"):
-        LOOKS[action](replace(stack, outputs=before), opted_in)
+        (LOOKS | PROOFS)[action](replace(stack, outputs=before), opted_in)
 
 
 def test_an_unknown_caller_sees_nothing(stack: Stack, opted_in: str) -> None:

@@ -1,0 +1,128 @@
+"""Proof packs over HTTP: from a capture through the stream and the log to the verifier."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from consents_cli.stack import connect_local
+
+from tests.e2e import organizations
+from tests.e2e.local_stack import CONSENTS, LocalStack, eventually
+
+CONTACT = "+15554443377"
+VERIFY = CONSENTS.with_name("consents-verify")
+
+
+class Customer:
+    """An organization that captures a consent and asks for its proof."""
+
+    def __init__(self, stack: LocalStack, folder: Path) -> None:
+        self.stack, self.folder = stack, folder
+        organization = organizations.create(stack, scope="consent:write")
+        local = connect_local(stack.state["aws_endpoint_url"])
+        self.org_id, self.sender = organization["org_id"], organization["sender"]
+        self.capturing = bearer(organization["api_key"])
+        self.proving = bearer(
+            stack.ask("key", "create", "--org", self.org_id, "--scope", "consent:prove")["api_key"]
+        )
+        self.dynamodb, self.ledger = local.dynamodb, local.output("LedgerTable")
+
+    def capture(self) -> None:
+        """Capture an opt-in."""
+        record = {
+            "phone_number_id": self.sender["phone_number_id"],
+            "contact_number": CONTACT,
+            "opted_in": True,
+            "evidence": {
+                "captured_at": "2026-04-26T12:00:00Z",
+                "agreement_text": "Yes.",
+                "consent_method": "verbal",
+            },
+        }
+        url = f"{self.stack.api_url}/v1/consent"
+        requests.post(url, json=record, headers=self.capturing, timeout=30).raise_for_status()
+
+    def prove(self) -> requests.Response:
+        """Ask for the pack."""
+        url = f"{self.stack.api_url}/v1/consent/proof"
+        question = {"contact_number": CONTACT}
+        return requests.post(url, json=question, headers=self.proving, timeout=30)
+
+    def proven(self) -> dict[str, Any]:
+        """Return the pack's description, as soon as the log has the record."""
+        found: list[requests.Response] = []
+
+        def is_there() -> bool:
+            found.append(self.prove())
+            assert found[-1].status_code in {201, 409}, found[-1].text
+            return found[-1].status_code == 201
+
+        assert eventually(is_there, 180)
+        proof: dict[str, Any] = found[-1].json()
+        return proof
+
+    def verdict(self, proof: dict[str, Any]) -> dict[str, Any]:
+        """Download a pack by its link, and return the verifier's report under the log's keys."""
+        policy, pack = self.folder / "policy", self.folder / "pack.zip"
+        policy.write_text(requests.get(f"{self.stack.api_url}/v1/log/keys", timeout=30).text)
+        pack.write_bytes(requests.get(proof["url"], timeout=30).content)
+        ran = subprocess.run(
+            [VERIFY, pack, "--policy", policy, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        report: dict[str, Any] = json.loads(ran.stdout)
+        assert ran.returncode == report["exit"]
+        return report
+
+    def erase(self) -> None:
+        """Delete the record in the table, as an administrator could."""
+        key = {"pk": {"S": f"{self.org_id}#{CONTACT}"}}
+        (item,) = self.dynamodb.query(
+            TableName=self.ledger,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": key["pk"]},
+        )["Items"]
+        self.dynamodb.delete_item(TableName=self.ledger, Key={**key, "sk": item["sk"]})
+
+
+def bearer(api_key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key}"}
+
+
+def words(report: dict[str, Any], kind: str) -> list[str]:
+    return [one["word"] for one in report["statements"] if one["statement"] == kind]
+
+
+@pytest.fixture
+def customer(stack: LocalStack, tmp_path: Path) -> Customer:
+    return Customer(stack, tmp_path)
+
+
+def test_captured_record_is_proven_and_its_removal_shows(customer: Customer) -> None:
+    customer.capture()
+    proof = customer.proven()
+    report = customer.verdict(proof)
+
+    assert proof["verdict"] == report["verdict"] == "VERIFIED, WITH OPEN POINTS"
+    assert words(report, "record") == ["PROVEN"]
+    assert words(report, "state") == ["OPTED IN"]
+    assert CONTACT not in proof["url"]
+
+    customer.erase()
+
+    def shows() -> bool:
+        return words(customer.verdict(customer.proven()), "record") == ["ERASED"]
+
+    assert eventually(shows, 180)
+
+
+def test_key_without_the_scope_gets_no_pack(customer: Customer) -> None:
+    customer.proving = customer.capturing
+
+    assert customer.prove().status_code == 403
