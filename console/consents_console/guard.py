@@ -98,7 +98,6 @@ class Guard:
         if not self._session.has_token(form.pop("token", "")):
             return PlainTextResponse("the form is out of date: open the page again", 403)
         request.state.form = form
-        request.state.body = body
         return None
 
 

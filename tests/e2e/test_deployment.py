@@ -102,7 +102,7 @@ class Deployment:
     def items(self, table: str) -> list[dict[str, Any]]:
         """Return all items of a table."""
         found = self.aws("dynamodb").scan(TableName=self.stack.outputs[table])["Items"]
-        return sorted(found, key=json.dumps)
+        return sorted(found, key=repr)  # some attributes are bytes
 
 
 def allow(action: str) -> dict[str, str]:
