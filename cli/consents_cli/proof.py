@@ -9,11 +9,9 @@ import typer
 from consents.aws.client import Boto3Client
 from consents.aws.dynamodb import Table
 from consents.aws.kms import SigningKey
-from consents.aws.s3 import Objects
 from consents.domain.errors import LogBehind, Unavailable
 from consents.domain.ulid import new_ulid
 from consents.proof import proof_api
-from consents.proof.bucket import LogBucket
 from consents.proof.judgement import judge
 from consents.proof.notes import SignatureType, VerifierKey
 from consents.proof.policy import policy_text
@@ -23,6 +21,7 @@ from consents.proof.table import LogTable
 from consents_cli import output
 from consents_cli.access_log import Action, open_access_log
 from consents_cli.errors import Failed
+from consents_cli.log_anchors import log_bucket
 from consents_cli.options import AsJson, OrgId, Region, StackName
 from consents_cli.senders import number
 from consents_cli.stack import Stack, open_stack
@@ -87,7 +86,7 @@ def _prover(stack: Stack) -> Prover:
     return Prover(
         stack.reader,
         stack.ledger.agreement_texts,
-        LogBucket(Objects(stack.s3(), stack.output("LogBucket"))),
+        log_bucket(stack),
         LogTable(Table(Boto3Client(lambda: stack.dynamodb), stack.output("LogTable"))),
         lambda: _policy(stack),
         judge,
@@ -97,4 +96,6 @@ def _prover(stack: Stack) -> Prover:
 def _policy(stack: Stack) -> bytes:
     key = SigningKey(Boto3Client(stack.kms), stack.output("LogKey"))
     origin = stack.output("LogOrigin")
-    return policy_text(VerifierKey(origin, SignatureType.ED25519, key.public_key)).encode()
+    witnesses = log_bucket(stack).witness_policy()
+    verifier = VerifierKey(origin, SignatureType.ED25519, key.public_key)
+    return policy_text(verifier, witnesses=witnesses).encode()

@@ -1,5 +1,6 @@
 """The stack that a command acts on: the local stack, or a deployed stack by its name."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
@@ -69,6 +71,8 @@ class Stack:
     logs: Callable[[], "CloudWatchLogsClient"]
     """Returns the client of log queries, which the console needs."""
     cloudformation: "CloudFormationClient"
+    functions: Callable[[], "LambdaClient"]
+    """Returns the client of functions, which one command needs."""
 
     @property
     def reader(self) -> ContactReader:
@@ -99,6 +103,18 @@ class Stack:
     def bucket(self) -> Bucket:
         """The bucket of files and reports."""
         return Bucket(Objects(self.s3(), self.output("DropsBucket")))
+
+    def invoke(self, output: str, event: Mapping[str, Any]) -> None:
+        """Run an event through the function that an output names.
+
+        Raises:
+            Failed: the function failed.
+        """
+        response = self.functions().invoke(
+            FunctionName=self.output(output), Qualifier="live", Payload=json.dumps(event)
+        )
+        if "FunctionError" in response:
+            raise Failed(f"{output} failed: its log lines say why")
 
     def output(self, name: str) -> str:
         """Return an output of the stack.
@@ -209,6 +225,7 @@ def connect(
         cloudwatch=cache(lambda: client_of("cloudwatch")),
         logs=cache(lambda: client_of("logs")),
         cloudformation=cloudformation,
+        functions=cache(lambda: client_of("lambda")),
     )
 
 

@@ -20,6 +20,8 @@ from consents.proof.table import LogTable
 
 from consents_cli import output
 from consents_cli.local_files import local_files
+from consents_cli.log_anchors import anchor, cosign, log_bucket, witnesses
+from consents_cli.log_export import export
 from consents_cli.options import AsJson, Region, StackName
 from consents_cli.stack import Stack, open_stack, running_state
 
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 app = typer.Typer(no_args_is_help=True, help="The transparency log.")
+app.command()(anchor)
+app.command()(cosign)
+app.command()(export)
+app.command()(witnesses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,8 @@ def show(stack: StackName = None, region: Region = None, as_json: AsJson = False
 def keys(stack: StackName = None, region: Region = None, as_json: AsJson = False) -> None:
     """Print the policy to give to those who verify proofs: the log's key and its URL."""
     opened = open_stack(stack, region)
-    policy = policy_text(verifier(opened), f"{_api_url(opened, stack)}/v1/log")
+    url = f"{_api_url(opened, stack)}/v1/log"
+    policy = policy_text(verifier(opened), url, log_bucket(opened).witness_policy())
     if as_json:
         output.show({"policy": policy}, as_json=True, people=lambda: policy)
     else:  # a file: no line may be broken

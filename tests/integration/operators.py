@@ -66,6 +66,7 @@ def stack_of_engine() -> Stack:
         cloudwatch=cache(lambda: boto3.client("cloudwatch")),
         logs=cache(lambda: boto3.client("logs")),
         cloudformation=boto3.client("cloudformation"),
+        functions=cache(lambda: boto3.client("lambda")),
     )
 
 

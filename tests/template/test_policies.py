@@ -65,6 +65,7 @@ RESOURCES: dict[str, Any] = {
     "log_checkpoint": objects("checkpoint", "LogBucket"),
     "log_anchors": objects("anchors/*", "LogBucket"),
     "log_index": objects("index/*", "LogBucket"),
+    "log_policy": objects("policy", "LogBucket"),
     "log_tiles": objects("tile/*", "LogBucket"),
     "seal_failures": arn("SealFailedQueue"),
 }
@@ -155,7 +156,11 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "log_index": {READ},
         "log_tiles": {READ},
     },
-    "GetLogKeysFunction": {"log_key": {GET_KEY}},
+    "GetLogKeysFunction": {
+        "log_bucket": {LIST},
+        "log_key": {GET_KEY},
+        "log_policy": {READ},
+    },
     "ListImportsFunction": API | {"imports_of_an_organization": {QUERY}, "bucket": {LIST}},
     "NotFoundFunction": {},
     "PlanImportFunction": IMPORT | FILE | {"directory": {GET}, "parts": {SEND}},
@@ -176,6 +181,7 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "log_positions": {GET, QUERY},
         "log_bucket": {LIST},
         "log_objects": {READ},
+        "log_anchors": {WRITE},
         "log_checkpoint": {WRITE},
         "log_index": {WRITE},
         "log_tiles": {WRITE},

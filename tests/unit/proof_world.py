@@ -11,7 +11,7 @@ from zipfile import ZipFile
 from consents.capture.ledger_items import record_item, record_key
 from consents.domain.record import Receipt, text_hash
 from consents.proof import bucket_keys, notes, tlog
-from consents.proof.anchors import anchor_name
+from consents.proof.anchors import Anchor, anchor_name
 from consents.proof.batches import Batch
 from consents.proof.entries import organization_entry
 from consents.proof.judgement import judge
@@ -166,6 +166,11 @@ class ProofWorld:
     def anchor_sizes(self) -> Iterable[int]:
         """Return the sizes that are anchored."""
         return [int(name[8:]) for name in self.store.objects if name.startswith("anchors/")]
+
+    def read_anchor(self, size: int) -> Anchor:
+        """Return the anchor of a size."""
+        name = anchor_name(size)
+        return Anchor(self.store.read(name), self.store.objects.get(f"{name}.tsr", b""))
 
     def batches(self, names: Sequence[str]) -> Iterable[bytes]:
         """Return the entries of batches."""

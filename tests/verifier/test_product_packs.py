@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from consents.domain.record import timestamp
 from consents.proof import bucket_keys, notes
-from consents.proof.anchors import anchor_name
+from consents.proof.anchors import Anchor, anchor_name
 from consents.proof.batches import Batch
 from consents.proof.prove import Prover, Question
 from consents.proof.publish import Publisher
@@ -109,6 +109,11 @@ class Service:
     def anchor_sizes(self) -> list[int]:
         """Return the anchored sizes."""
         return [int(name[8:]) for name in self.store.objects if name.startswith("anchors/")]
+
+    def read_anchor(self, size: int) -> Anchor:
+        """Return the anchor of a size."""
+        name = anchor_name(size)
+        return Anchor(self.store.read(name), self.store.objects.get(f"{name}.tsr", b""))
 
     def batches(self, names: Sequence[str]) -> Iterable[bytes]:
         """Return the entries of batches."""

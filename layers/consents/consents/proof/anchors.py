@@ -1,13 +1,25 @@
 """Anchors: checkpoints that others have seen, between which the entries of a contact were added."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from consents.proof.encoding import base64_text, base64_texts
-from consents.proof.tiles import NotStored, Read, TileTree
+from consents.proof.tiles import TileTree
 
 ANCHORS = "anchors/"
+TIMESTAMP = ".tsr"
+
+
+class Anchor(NamedTuple):
+    """A checkpoint with its cosignatures, and the RFC 3161 response for its bytes, if any."""
+
+    checkpoint: bytes
+    timestamp: bytes = b""
+
+
+type ReadAnchor = Callable[[int], Anchor]
+"""Returns the anchor of a size."""
 
 
 def anchor_name(size: int) -> str:
@@ -26,7 +38,7 @@ def around(sizes: Iterable[int], leaves: Iterable[int]) -> set[int]:
 
 
 def times(
-    tree: TileTree, read: Read, anchors: Iterable[int], kept: Sequence[int]
+    tree: TileTree, read: ReadAnchor, anchors: Iterable[int], kept: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
     """Return anchors with the proof that the log extends each; of kept sizes only the proof.
 
@@ -37,15 +49,11 @@ def times(
         proof = base64_texts(tree.consistency_proof(size))
         yield {
             "size": size,
-            **(_anchor(read, size) if size in anchored else {}),
+            **(_described(read(size)) if size in anchored else {}),
             "consistency": proof,
         }
 
 
-def _anchor(read: Read, size: int) -> dict[str, str]:
-    name = anchor_name(size)
-    checkpoint = {"checkpoint": read(name).decode()}
-    try:
-        return checkpoint | {"tsr": base64_text(read(f"{name}.tsr"))}
-    except NotStored:
-        return checkpoint
+def _described(anchor: Anchor) -> dict[str, str]:
+    checkpoint = {"checkpoint": anchor.checkpoint.decode()}
+    return checkpoint | ({"tsr": base64_text(anchor.timestamp)} if anchor.timestamp else {})

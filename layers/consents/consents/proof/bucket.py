@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 
 from consents.aws.s3 import ObjectGone, Objects
-from consents.proof.anchors import ANCHORS, anchor_name
+from consents.proof import cosignatures, log_names, notes
+from consents.proof.anchors import ANCHORS, TIMESTAMP, Anchor, anchor_name
 from consents.proof.growth import LogObject
+from consents.proof.notes import Signature
 from consents.proof.publish import LogHalted
 from consents.proof.snapshot import Snapshot
 from consents.proof.stores import Stored
@@ -19,6 +21,7 @@ CALLS_AT_A_TIME = 16
 _OBJECTS_AT_A_TIME = 256
 
 CHECKPOINT = "checkpoint"
+POLICY = "policy"
 
 
 class LogBucket:
@@ -75,15 +78,57 @@ class LogBucket:
             return None
         log = Snapshot(stored.content, self.read, self.read_range, _each)
         try:
-            anchored = self.read(anchor_name(log.size))
+            anchored = self.read_anchor(log.size).checkpoint
         except NotStored:
             return log
         return Snapshot(anchored, self.read, self.read_range, _each)
 
+    def anchored_snapshot(self) -> Snapshot | None:
+        """Return the log up to its newest anchor, or None before the first."""
+        newest = max(self.anchor_sizes(), default=None)
+        if newest is None:
+            return None
+        return Snapshot(self.read_anchor(newest).checkpoint, self.read, self.read_range, _each)
+
     def anchor_sizes(self) -> Iterator[int]:
         """Return the sizes that are anchored."""
-        names = self._objects.names(ANCHORS)
-        return (int(name.removeprefix(ANCHORS)) for name in names if not name.endswith(".tsr"))
+        names = filter(log_names.is_note, self._objects.names(ANCHORS))
+        return (int(name.removeprefix(ANCHORS)) for name in names)
+
+    def read_anchor(self, size: int) -> Anchor:
+        """Return the anchor of a size, or raise `NotStored`.
+
+        With the cosignatures that came later, but where a timestamp is of the object's bytes.
+        """
+        name = anchor_name(size)
+        beside = {*self._objects.names(name)} - {name}
+        content = self.read(name)
+        if name + TIMESTAMP in beside:
+            return Anchor(content, self.read(name + TIMESTAMP))
+        later = [
+            one for each in sorted(beside) for one in cosignatures.parse_lines(self.read(each))
+        ]
+        return Anchor(bytes(cosignatures.with_cosignatures(notes.parse_note(content), later)))
+
+    def write_anchor(self, size: int, content: bytes) -> bool:
+        """Write the anchor of a size unless there is one; return whether it did."""
+        return self._objects.write_new(anchor_name(size), content)
+
+    def add_cosignature(self, size: int, cosignature: Signature) -> None:
+        """Keep a cosignature beside the anchor of a size, unless its key has one there."""
+        name = f"{anchor_name(size)}.{cosignature.key_id.hex()}"
+        self._objects.write_new(name, cosignature.line().encode())
+
+    def witness_policy(self) -> str:
+        """Return the policy of the witnesses, empty without witnesses."""
+        try:
+            return self.read(POLICY).decode()
+        except NotStored:
+            return ""
+
+    def write_witness_policy(self, text: str) -> None:
+        """Replace the policy of the witnesses, which is valid."""
+        self._objects.write(POLICY, text.encode())
 
     def replace_checkpoint(self, content: bytes, version: str) -> bool:
         """Publish a checkpoint if a version is still there; return whether it did."""

@@ -125,7 +125,7 @@ def parse_note(content: bytes) -> Note:
     lines = signatures.split("\n")
     if not separator or lines.pop() or not 0 < len(lines) <= MAX_SIGNATURES:
         raise InvalidNote("not a signed note")
-    return Note(f"{text}\n", tuple(map(_parse_signature, lines)))
+    return Note(f"{text}\n", tuple(map(parse_signature, lines)))
 
 
 def _decode(content: bytes) -> str:
@@ -138,7 +138,8 @@ def _decode(content: bytes) -> str:
     return text
 
 
-def _parse_signature(line: str) -> Signature:
+def parse_signature(line: str) -> Signature:
+    """Parse a signature line, without its end, or raise `InvalidNote`."""
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     try:

@@ -40,8 +40,9 @@ def store() -> PackStore:
 
 
 def _policy() -> bytes:
-    """Return the stack's policy; reads the log's key, once, for the first pack."""
+    """Return the stack's policy; reads the log's key once, for the first pack."""
     key = VerifierKey(
         os.environ["LOG_ORIGIN"], SignatureType.ED25519, proof_wiring.key().public_key
     )
-    return policy_text(key).encode()
+    witnesses = proof_wiring.bucket().witness_policy()
+    return policy_text(key, witnesses=witnesses).encode()

@@ -60,6 +60,9 @@ class LogReads(Protocol):
     def anchor_sizes(self) -> Iterable[int]:
         """Return the sizes that are anchored."""
 
+    def read_anchor(self, size: int) -> anchors.Anchor:
+        """Return the anchor of a size."""
+
     def batches(self, names: Sequence[str]) -> Iterable[bytes]:
         """Return the entries of batches."""
 
@@ -118,7 +121,7 @@ class Prover:
     def _times(self, log: Snapshot, leaves: Iterable[int], kept: Sequence[int]) -> bytes:
         sizes = (size for size in self.log.anchor_sizes() if size <= log.size)
         older = [size for size in kept if size < log.size]
-        found = anchors.times(log.tree, log.read, anchors.around(sizes, leaves), older)
+        found = anchors.times(log.tree, self.log.read_anchor, anchors.around(sizes, leaves), older)
         return json_line([*found])
 
     def _pack(self, log: Snapshot, files: dict[str, bytes], now: datetime) -> Pack:

@@ -138,8 +138,11 @@ class Publisher:
         return self.objects.replace_checkpoint(bytes(Note(text, (signature,))), version)
 
 
-def publish(publisher: Publisher, has_time: Callable[[], bool]) -> None:
-    """Publish what is assigned; log each checkpoint, and alarm where the log halts."""
+def publish(publisher: Publisher, has_time: Callable[[], bool]) -> bool:
+    """Publish what is assigned; log each checkpoint, and alarm where the log halts.
+
+    Returns whether it did not halt.
+    """
     entries = 0
     try:
         for published in publisher.publish(has_time):
@@ -148,5 +151,6 @@ def publish(publisher: Publisher, has_time: Callable[[], bool]) -> None:
     except LogHalted as halted:
         log.error("log.halted", reason=str(halted))
         metrics.write({"LogHalted": 1})
-    else:
-        metrics.write({"LogEntriesPublished": entries})
+        return False
+    metrics.write({"LogEntriesPublished": entries})
+    return True

@@ -12,6 +12,7 @@ from consents.aws import session
 from consents.aws.client import Boto3Client
 from consents.aws.kms import SigningKey
 from consents.aws.s3 import CONFIG, Objects
+from consents.proof.anchor import Anchorer
 from consents.proof.bucket import CALLS_AT_A_TIME, LogBucket
 from consents.proof.log_reader import LogReader
 from consents.proof.notes import SignatureType, VerifierKey
@@ -19,6 +20,7 @@ from consents.proof.policy import policy_text
 from consents.proof.publish import Publisher
 from consents.proof.seal import Sealer
 from consents.proof.table import LogTable
+from consents.proof.witnesses import ask_witnesses
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -49,7 +51,7 @@ def policy() -> Callable[[str], str]:
 
     def text(api_url: str) -> str:
         verifier = VerifierKey(origin, SignatureType.ED25519, key().public_key)
-        return policy_text(verifier, f"{api_url}/v1/log")
+        return policy_text(verifier, f"{api_url}/v1/log", bucket().witness_policy())
 
     return text
 
@@ -76,3 +78,9 @@ def sealer() -> Sealer:
 def publisher() -> Publisher:
     """Return the publisher of this process."""
     return Publisher(os.environ["LOG_ORIGIN"], table(), bucket(), key())
+
+
+@cache
+def anchorer() -> Anchorer:
+    """Return what anchors the log of this process."""
+    return Anchorer(bucket(), ask_witnesses)
