@@ -167,7 +167,7 @@ def deploy(build: Path, url: str, *parameters: str) -> None:
     command += parameters
     environment = sam.environment() | {"AWS_ENDPOINT_URL": url}
     ran = subprocess.run(
-        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120
+        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=280
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
@@ -489,6 +489,7 @@ HOLD_DATA = {
     "LogTable",
     "Pepper",
     "RateLimitsTable",
+    "TwilioAuthToken",
 }
 RETAINED = HOLD_DATA - {"IdempotencyTable", "ImportsTable", "RateLimitsTable"}
 
