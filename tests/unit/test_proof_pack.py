@@ -264,3 +264,11 @@ def test_records_of_others_are_not_waited_for(world: ProofWorld) -> None:
     world.capture(NOW, contact=OTHER)
 
     assert words(world.prove().report, "record") == ["WITHHELD"]
+
+
+def test_batch_that_was_removed_is_not_waited_for(world: ProofWorld) -> None:
+    world.change(world.ledger[min(world.ledger)], None)
+    for name in [one for one in world.store.objects if one.startswith("batch/")]:
+        del world.store.objects[name]
+
+    assert words(world.prove().report, "record") == ["WITHHELD"]
