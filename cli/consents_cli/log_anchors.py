@@ -32,14 +32,17 @@ def anchor(stack: StackName = None, region: Region = None, as_json: AsJson = Fal
     opened = open_stack(stack, region)
     opened.invoke("PublishLogFunction", {"anchor": True})
     made = newest(log_bucket(opened))
-    output.show(made, as_json=as_json, people=lambda: output.details(made))
+    if as_json:
+        output.show(made, as_json=True, people=lambda: "")
+    else:  # a signed note: no line may be broken
+        typer.echo(made["checkpoint"], nl=False)
 
 
 def newest(bucket: LogBucket) -> dict[str, Any]:
     """Return the newest anchor, and who cosigned it.
 
     Raises:
-        Failed: there is none.
+        Failed: the log was not anchored yet.
     """
     log = bucket.anchored_snapshot()
     if log is None:

@@ -67,6 +67,18 @@ def test_delivered_changes_are_sealed_once_and_published(
     assert [one["LogEntriesPublished"] for one in metrics()] == [[2.0], [0.0]]
 
 
+def test_published_log_is_anchored_each_hour(run: Run, logged: StringIO, metrics: Metrics) -> None:
+    run("publish_log.minute")
+    assert lines(logged, "log.anchored") == []
+    metrics()
+    run("publish_log.hour")
+
+    (anchored,) = lines(logged, "log.anchored")
+    assert (anchored["size"], anchored["is_met"]) == (checkpoint().size, True)
+    assert checkpoint().size in wiring.bucket().anchor_sizes()
+    assert [0.0] in [one.get("LogAnchorsWithoutQuorum") for one in metrics()]
+
+
 def test_publisher_short_of_time_leaves_the_rest_to_the_next_run(run: Run) -> None:
     run("publish_log.minute")
     size = checkpoint().size
@@ -93,6 +105,15 @@ def test_halted_log_is_a_metric_and_a_reason(
     assert [one["LogHalted"] for one in metrics()] == [[1.0]]
 
 
+def test_halted_log_is_not_anchored(run: Run, logged: StringIO, break_log: BreakCall) -> None:
+    run("publish_log.minute")
+    break_log("GetObject", lambda params, **_: _gone(params))
+    run("publish_log.hour")
+
+    assert len(lines(logged, "log.halted")) == 1
+    assert lines(logged, "log.anchored") == []
+
+
 def _gone(params: dict[str, Any]) -> Any:
     is_tile = "/tile/" in params["url_path"]
     return error_response(404, "NoSuchKey")() if is_tile else None
@@ -103,6 +124,7 @@ def _gone(params: dict[str, Any]) -> Any:
     [
         ("seal_records.insert", "PutObject", "batch.seal_failed"),
         ("publish_log.minute", "GetObject", "log.publish_failed"),
+        ("publish_log.hour", "ListObjectsV2", "log.anchor_failed"),
     ],
 )
 def test_failed_function_raises_and_logs_nothing_that_was_sent(
