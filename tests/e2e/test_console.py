@@ -19,7 +19,7 @@ from tests.factories import TEXT
 
 pytestmark = browsers.NEEDED
 
-CONTACT, UNKNOWN = "+15554443333", "+15554440000"
+CONTACT, UNKNOWN = "+15554443999", "+15554440000"
 MG = "MG00000000000000000000000000000001"
 MARKUP = "<img src=x onerror=alert(1)>"
 
@@ -110,13 +110,13 @@ def test_a_browser_without_the_link_sees_nothing(chromium: Any, console: Console
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 def test_a_contact_is_found_and_its_evidence_is_text(browse: Any, scripts: bool) -> None:
     with browse(java_script_enabled=scripts) as browser:
-        page = browser.contact("+1 (555) 444-3333")
-        assert heading(page) == "+1 555 444 3333"
+        page = browser.contact("+1 (555) 444-3999")
+        assert heading(page) == "+1 555 444 3999"
         verdict = page.get_by_role("listitem").filter(has_text="+1 555 000 1111").first
         assert verdict.inner_text().split()[0] == "Yes"
         assert page.get_by_text(MARKUP).first.is_visible()
         assert page.get_by_text("Arrived late, does not count").is_visible()
-        assert "4443333" not in page.url
+        assert "4443999" not in page.url
 
 
 def test_an_unknown_number_may_not_be_texted(browse: Any) -> None:

@@ -31,7 +31,11 @@ AS_DESCRIBED = [
 """Without the check that invalid input is an error: a rejected record is part of a 200 or 201."""
 
 
-REJECTED = {"OPTIONS /v1/Consents/Bulk": 204, "POST /inbound/twilio": 403}
+REJECTED = {
+    "GET /v1/log/keys": 200,
+    "OPTIONS /v1/Consents/Bulk": 204,
+    "POST /inbound/twilio": 403,
+}
 """The status without credentials, where it is not 401."""
 
 

@@ -399,7 +399,7 @@ def test_invoke_prints_the_response_and_logs_to_stderr(stack: LocalStack) -> Non
         (
             "Nothing",
             "events/not_found.attested.json",
-            "unknown function 'Nothing' (choose from Capture",
+            "unknown function 'Nothing' (choose from Answer",
         ),
         ("NotFound", "events/nothing.json", "'events/nothing.json' cannot be read: No such file"),
         ("NotFound", "README.md", "'README.md' is not JSON"),
