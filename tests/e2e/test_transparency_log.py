@@ -1,8 +1,11 @@
 """A record that the API captures is in the signed log, as an auditor with the files checks it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import boto3
+import consents_verify
 import httpx
 import pytest
 from consents.aws.client import Boto3Client
@@ -17,7 +20,7 @@ from consents.proof.table import LogTable
 from consents.proof.tiles import TileTree
 from consents_cli.stack import Stack
 
-from tests.e2e.local_stack import LocalStack, eventually
+from tests.e2e.local_stack import LocalStack, eventually, run_consents
 from tests.factories import attested_json
 from tests.unit import rfc6962
 
@@ -115,6 +118,24 @@ def test_captured_record_is_in_the_signed_log(
     proof = tree.inclusion_proof(at)
     hashed = rfc6962.leaf(leaf)
     assert rfc6962.root_from_inclusion(hashed, at, checkpoint.size, proof) == checkpoint.root
+
+
+def test_anchored_log_is_exported_for_an_audit(stack: LocalStack, tmp_path: Path) -> None:
+    anchored = consents(stack, "log", "anchor")
+    policy, log = tmp_path / "policy", tmp_path / "log"
+    policy.write_text(consents(stack, "log", "keys"))
+    exported = json.loads(consents(stack, "log", "export", str(log), "--json"))
+
+    assert (log / "checkpoint").read_text() == anchored
+    assert anchored.splitlines()[1] == str(exported["size"])
+    assert consents_verify.main(["audit", str(log), "--policy", str(policy)]) == 0
+
+
+def consents(stack: LocalStack, *arguments: str) -> str:
+    """Return the output of a command that acts on the stack."""
+    completed = run_consents(stack.folder, *arguments)
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
 
 
 def test_published_log_cannot_be_deleted(

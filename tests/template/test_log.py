@@ -106,6 +106,13 @@ def test_alarms_on_the_age_of_the_stream_come_early_and_again(template: Template
     assert len(ages) == len(minutes)
 
 
+def test_the_publisher_anchors_each_hour(template: Template) -> None:
+    rule = template["Resources"]["PublishLogFunctionHour"]["Properties"]
+
+    assert rule["ScheduleExpression"] == "rate(1 hour)"
+    assert [one["Input"] for one in rule["Targets"]] == ['{"anchor": true}']
+
+
 def test_administrators_of_the_key_may_not_sign(template: Template) -> None:
     administration, *_ = key_statements(template)
 
