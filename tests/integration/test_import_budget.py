@@ -37,7 +37,7 @@ ONLY_HERE = {
 
 WITH_CLIENT = {"create_import", "fail_import", "get_import", "import_part", "list_imports"}
 OF_THE_LOG = {"get_log", "get_log_keys", "publish_log", "seal_records"}
-WITH_CLIENT |= OF_THE_LOG | {"plan_import"}
+WITH_CLIENT |= OF_THE_LOG | {"make_proof", "plan_import"}
 """They have clients of S3, SQS or KMS."""
 
 WITHOUT_FIELDS = OF_THE_LOG | {"receive_twilio"}
@@ -51,7 +51,7 @@ OF_PAGES = {
     "submit_form",
 }
 TEMPLATES = {"jinja2", "markupsafe"}
-"""Only the functions of pages load them."""
+"""Only the functions of pages load them, and that of packs, which have a cover."""
 
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 
@@ -102,7 +102,7 @@ def test_a_function_loads_these_packages_and_no_others(function: str) -> None:
     needed = AT_IMPORT - (PYDANTIC if function in WITHOUT_FIELDS else set())
     needed |= CLIENT if function in WITH_CLIENT else set()
     needed |= {"typing_extensions"} if function in WITHOUT_FIELDS else set()
-    needed |= TEMPLATES if function in OF_PAGES else set()
+    needed |= TEMPLATES if function in OF_PAGES | {"make_proof"} else set()
     needed |= {"segno"} if function == "serve_poster" else set()
     if function == "get_log_keys":  # it makes its client for the first request
         needed -= {"botocore.session"}
