@@ -47,9 +47,26 @@ def build(build_for: Build) -> LocalFiles:
 
 @pytest.fixture(scope="session")
 def stack(build: LocalFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """The local stack of this worker."""
+    """The local stack of this worker. Nothing is sealed there before a test needs the log.
+
+    Sealing takes the processor from tests that are about something else.
+    """
     with running_stack(build, tmp_path_factory.mktemp("local")) as running:
+        _seal(running, enabled=False)
         yield running
+
+
+@pytest.fixture(scope="session")
+def sealing(stack: LocalStack) -> None:
+    """Let the stack seal records, also those of before."""
+    _seal(stack, enabled=True)
+
+
+def _seal(stack: LocalStack, *, enabled: bool) -> None:
+    functions = connect_local(stack.state["aws_endpoint_url"]).functions()
+    mappings = functions.list_event_source_mappings()["EventSourceMappings"]
+    (sealing,) = [one for one in mappings if "SealRecords" in one["FunctionArn"]]
+    functions.update_event_source_mapping(UUID=sealing["UUID"], Enabled=enabled)
 
 
 @pytest.fixture

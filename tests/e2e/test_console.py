@@ -150,7 +150,7 @@ def test_a_record_is_unchanged_and_leads_to_its_request(browse: Any) -> None:
         request_id = page.locator("dd a").inner_text()
         page.get_by_role("link", name=request_id).click()
         page.wait_for_url("**/requests/*")
-        assert page.get_by_text("request.completed").is_visible()
+        poll(page, page.get_by_text("request.completed"))  # the log has it a moment later
         assert page.get_by_text("POST /v1/consent", exact=True).is_visible()
 
 
@@ -243,7 +243,7 @@ def poll(page: Any, locator: Any) -> None:
             return
         page.wait_for_timeout(250)
         page.reload()
-    raise AssertionError("the import did not begin")
+    raise AssertionError("the page never had the element")
 
 
 def test_a_running_import_is_polled(browse: Any, stack: LocalStack, deployed: Stack) -> None:
@@ -320,6 +320,7 @@ def test_a_contact_prints_to_pdf_without_controls(browse: Any, tmp_path: Path) -
     assert len(printed) > 10_000
 
 
+@pytest.mark.usefixtures("sealing")
 def test_a_proof_pack_is_downloaded(browse: Any, stack: LocalStack, tmp_path: Path) -> None:
     waited = ["--org", stack.organization["org_id"], "--contact", CONTACT]
     made = stack.run("proof", *waited, "--output", str(tmp_path / "command.zip"))

@@ -108,6 +108,7 @@ def test_the_commands_of_the_guide_to_checks_print_what_it_shows(
         assert command.output in printed, command.text
 
 
+@pytest.mark.usefixtures("sealing")
 def test_the_commands_of_the_guide_to_proofs_print_what_it_shows(
     stack: LocalStack, demo: Path
 ) -> None:

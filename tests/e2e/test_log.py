@@ -9,6 +9,8 @@ from consents.proof import notes
 
 from tests.e2e.local_stack import LocalStack, eventually
 
+pytestmark = pytest.mark.usefixtures("sealing")
+
 BYTES = {"Accept": "application/octet-stream"}
 RECORD = {
     "contact_number": "+15554443377",
@@ -59,11 +61,17 @@ def test_the_checkpoint_is_signed_by_the_key_that_anybody_can_get(
     assert url.endswith("/v1/log")
 
 
+def newest_bundle(checkpoint: notes.Checkpoint) -> tuple[str, int]:
+    """Return the name of the last bundle of entries, and how many it has."""
+    number, width = divmod(checkpoint.size - 1, 256)
+    return f"tile/entries/{number:03}" + (f".p/{width + 1}" if width < 255 else ""), width + 1
+
+
 def test_tiles_are_returned_as_bytes_or_by_a_link(checkpoint: notes.Checkpoint, call: Any) -> None:
-    name = f"tile/entries/000.p/{checkpoint.size}"
+    name, width = newest_bundle(checkpoint)
     found, linked = call(name), call(name, Accept="*/*")
 
-    assert (found.status_code, len(found.content)) == (200, checkpoint.size * 67)
+    assert (found.status_code, len(found.content)) == (200, width * 67)
     assert linked.status_code == 302
     assert httpx.get(linked.headers["Location"], timeout=30).content == found.content
 
@@ -78,7 +86,7 @@ def test_other_names_are_not_found(call: Any, name: str) -> None:
 def test_a_number_is_in_no_object_of_the_log(
     stack: LocalStack, checkpoint: notes.Checkpoint, call: Any
 ) -> None:
-    entries = call(f"tile/entries/000.p/{checkpoint.size}").content
+    entries = call(newest_bundle(checkpoint)[0]).content
 
     assert str(RECORD["contact_number"]).encode() not in entries
     assert stack.organization["org_id"].encode() not in entries
@@ -87,7 +95,8 @@ def test_a_number_is_in_no_object_of_the_log(
 def test_callers_are_handed_the_checkpoint(checkpoint: notes.Checkpoint, call: Any) -> None:
     def handed() -> bool:
         note = b64decode(call("checkpoint").headers.get("Consent-Log", ""))
-        return bool(note) and notes.parse_checkpoint(notes.parse_note(note).text) == checkpoint
+        handed = notes.parse_checkpoint(notes.parse_note(note).text) if note else None
+        return handed is not None and handed.size >= checkpoint.size
 
     assert eventually(handed)
 
@@ -97,6 +106,6 @@ def test_operators_see_the_state_of_the_log(
 ) -> None:
     state = stack.ask("log", "show")
 
-    assert (state["origin"], state["size"]) == (checkpoint.origin, checkpoint.size)
-    assert (state["faults"], state["anchors"], state["newest_anchor"]) == ([], 0, None)
+    assert (state["origin"], state["faults"]) == (checkpoint.origin, [])
+    assert state["size"] >= checkpoint.size
     assert stack.ask("log", "keys")["policy"].startswith(f"log {checkpoint.origin}+")

@@ -12,6 +12,8 @@ from consents_cli.stack import connect_local
 from tests.e2e import organizations
 from tests.e2e.local_stack import CONSENTS, LocalStack, eventually
 
+pytestmark = pytest.mark.usefixtures("sealing")
+
 CONTACT = "+15554443377"
 VERIFY = CONSENTS.with_name("consents-verify")
 

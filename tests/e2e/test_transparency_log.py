@@ -24,6 +24,8 @@ from tests.e2e.local_stack import LocalStack, eventually, run_consents
 from tests.factories import attested_json
 from tests.unit import rfc6962
 
+pytestmark = pytest.mark.usefixtures("sealing")
+
 CONTACT = "+15554440777"
 
 

@@ -183,7 +183,7 @@ class Injector:
     def _some_fail(self, statements: list[Any], fault: str) -> Any:
         """Let the statements of the victim fail, and the others through."""
         needle = "#text#" if fault == "texts refused" else f"#{self.faults.victim}"
-        doomed = [needle in json.dumps(statement["Parameters"]) for statement in statements]
+        doomed = [needle in str(statement["Parameters"]) for statement in statements]
         if fault == "throttled once" and (self._throttled or not any(doomed)):
             return None
         self._throttled = self._throttled or any(doomed)

@@ -26,7 +26,7 @@ from tests.verifier.pack_model import START, Files, World, record_json, zip_of
 
 PINNED = Options(parse_policy(POLICY.encode()))
 MUTATED = settings(
-    max_examples=2_000 if os.environ.get("CI") else 150,
+    max_examples=500 if os.environ.get("CI") else 150,
     deadline=None,
     derandomize=True,
     database=None,
