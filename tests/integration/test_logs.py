@@ -59,7 +59,7 @@ def texts(event: dict[str, Any]) -> Iterator[str]:
         yield text
         yield unquote_plus(text)
     for message in event.get("Records", []):
-        yield unquote_plus(message["body"])
+        yield unquote_plus(message.get("body") or json.dumps(message["dynamodb"]))
 
 
 def _decoded(text: str) -> str:
