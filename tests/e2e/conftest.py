@@ -52,21 +52,34 @@ def stack(build: LocalFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     Sealing takes the processor from tests that are about something else.
     """
     with running_stack(build, tmp_path_factory.mktemp("local")) as running:
-        _seal(running, enabled=False)
+        functions = connect_local(running.state["aws_endpoint_url"]).functions()
+        functions.update_event_source_mapping(UUID=_sealing(functions)["UUID"], Enabled=False)
         yield running
 
 
-@pytest.fixture(scope="session")
-def sealing(stack: LocalStack) -> None:
-    """Let the stack seal records, also those of before."""
-    _seal(stack, enabled=True)
+@pytest.fixture(scope="module")
+def sealing(stack: LocalStack) -> Iterator[None]:
+    """Let the stack seal what is captured while the tests of a file run.
 
-
-def _seal(stack: LocalStack, *, enabled: bool) -> None:
+    What was captured before is of other organizations: the key table of each takes a second.
+    """
     functions = connect_local(stack.state["aws_endpoint_url"]).functions()
+    disabled = _sealing(functions)
+    mapping = functions.create_event_source_mapping(
+        EventSourceArn=disabled["EventSourceArn"],
+        FunctionName=disabled["FunctionArn"],
+        BatchSize=disabled["BatchSize"],
+        StartingPosition="LATEST",
+    )
+    yield
+    functions.delete_event_source_mapping(UUID=mapping["UUID"])
+
+
+def _sealing(functions: Any) -> dict[str, Any]:
+    """Return the one mapping of the ledger's stream to the function that seals."""
     mappings = functions.list_event_source_mappings()["EventSourceMappings"]
-    (sealing,) = [one for one in mappings if "SealRecords" in one["FunctionArn"]]
-    functions.update_event_source_mapping(UUID=sealing["UUID"], Enabled=enabled)
+    (found,) = [one for one in mappings if "SealRecords" in one["FunctionArn"]]
+    return dict(found)
 
 
 @pytest.fixture

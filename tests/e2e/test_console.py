@@ -52,7 +52,7 @@ def signed_in(chromium: Any, console: Console) -> Any:
 
 
 @pytest.fixture(scope="module")
-def demo(stack: LocalStack) -> dict[str, Any]:
+def demo(stack: LocalStack, sealing: None) -> dict[str, Any]:  # noqa: ARG001 - for its pack
     """The demo organization, with a contact who opted in and out."""
     organization = stack.organization
     for opted_in, at, method in (
@@ -320,7 +320,6 @@ def test_a_contact_prints_to_pdf_without_controls(browse: Any, tmp_path: Path) -
     assert len(printed) > 10_000
 
 
-@pytest.mark.usefixtures("sealing")
 def test_a_proof_pack_is_downloaded(browse: Any, stack: LocalStack, tmp_path: Path) -> None:
     waited = ["--org", stack.organization["org_id"], "--contact", CONTACT]
     made = stack.run("proof", *waited, "--output", str(tmp_path / "command.zip"))

@@ -29,7 +29,7 @@ from consents_cli import demo, engine, outbox, sam
 from consents_cli.local_files import PROJECT, LocalFiles
 from consents_cli.stack import LOCAL_CREDENTIALS, LOCAL_NAME, LOCAL_REGION, Stack, connect_local
 from ministack.services.cloudformation import language_extensions
-from samcli.yamlhelper import parse_yaml_file, yaml_dump
+from samcli.yamlhelper import parse_yaml_file
 
 from tests.e2e.local_stack import ends, eventually, free_port
 from tests.e2e.operator_policies import console_policy, operator_of
@@ -144,7 +144,7 @@ def for_the_engine(source: Path) -> None:
             actions = statement["Action"]
             for action in BATCHES.keys() & ([actions] if isinstance(actions, str) else actions):
                 policy["Statement"].append(BATCHES[action])
-    source.write_text(yaml_dump(template))
+    source.write_text(json.dumps(template))
 
 
 def with_ids_of_secrets(value: Any) -> Any:
@@ -176,8 +176,10 @@ def deploy(build: Path, url: str, *parameters: str) -> None:
 def deployment(build: LocalFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The shared build, deployed to an engine that enforces policies."""
     files = LocalFiles(tmp_path_factory.mktemp("enforced"))
-    shutil.copytree(build.build, files.build)
-    for_the_engine(files.build / "template.yaml")
+    files.build.parent.mkdir()
+    files.build.symlink_to(build.build)
+    sam.link_layer(files)
+    for_the_engine(files.linked_build / "template.yaml")
     files.scratch.mkdir()
     port = free_port()
     with files.engine_log.open("wb") as log:
@@ -191,9 +193,9 @@ def deployment(build: LocalFiles, tmp_path_factory: pytest.TempPathFactory) -> I
         )
     try:
         engine.wait_until_ready(process, files, port)
-        deploy(files.build, engine.url(port))
+        deploy(files.linked_build, engine.url(port))
         local = connect_local(engine.url(port))
-        deployed = Deployment(engine.url(port), files.build, local, demo.create(local))
+        deployed = Deployment(engine.url(port), files.linked_build, local, demo.create(local))
         bound_roles(deployed)
         yield deployed
     finally:

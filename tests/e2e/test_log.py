@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from consents.proof import notes
+from consents_cli.stack import connect_local
 
 from tests.e2e.local_stack import LocalStack, eventually
 
@@ -42,11 +43,17 @@ def call(stack: LocalStack, bearer: dict[str, str]) -> Any:
 @pytest.fixture(scope="module")
 def checkpoint(stack: LocalStack, bearer: dict[str, str], call: Any) -> notes.Checkpoint:
     """The checkpoint after a record was captured."""
+    deployed = connect_local(stack.state["aws_endpoint_url"])
     sender = stack.organization["senders"][0]["phone_number_id"]
     record = RECORD | {"phone_number_id": sender}
     sent = httpx.post(f"{stack.api_url}/v1/consent", headers=bearer, json=record, timeout=30)
     assert sent.status_code == 201
-    assert eventually(lambda: bool(call("checkpoint?min_size=3").status_code == 200), 240)
+
+    def is_there() -> bool:
+        deployed.invoke("PublishLogFunction", {})
+        return bool(call("checkpoint?min_size=3").status_code == 200)
+
+    assert eventually(is_there)
     return notes.parse_checkpoint(notes.parse_note(call("checkpoint").content).text)
 
 

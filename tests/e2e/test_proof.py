@@ -24,13 +24,12 @@ class Customer:
     def __init__(self, stack: LocalStack, folder: Path) -> None:
         self.stack, self.folder = stack, folder
         organization = organizations.create(stack, scope="consent:write")
-        local = connect_local(stack.state["aws_endpoint_url"])
+        self.deployed = connect_local(stack.state["aws_endpoint_url"])
         self.org_id, self.sender = organization["org_id"], organization["sender"]
         self.capturing = bearer(organization["api_key"])
         self.proving = bearer(
             stack.ask("key", "create", "--org", self.org_id, "--scope", "consent:prove")["api_key"]
         )
-        self.dynamodb, self.ledger = local.dynamodb, local.output("LedgerTable")
 
     def capture(self) -> None:
         """Capture an opt-in."""
@@ -58,6 +57,7 @@ class Customer:
         found: list[requests.Response] = []
 
         def is_there() -> bool:
+            self.deployed.invoke("PublishLogFunction", {})
             found.append(self.prove())
             assert found[-1].status_code in {201, 409}, found[-1].text
             return found[-1].status_code == 201
@@ -85,12 +85,13 @@ class Customer:
     def erase(self) -> None:
         """Delete the record in the table, as an administrator could."""
         key = {"pk": {"S": f"{self.org_id}#{CONTACT}"}}
-        (item,) = self.dynamodb.query(
-            TableName=self.ledger,
+        dynamodb, ledger = self.deployed.dynamodb, self.deployed.output("LedgerTable")
+        (item,) = dynamodb.query(
+            TableName=ledger,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": key["pk"]},
         )["Items"]
-        self.dynamodb.delete_item(TableName=self.ledger, Key={**key, "sk": item["sk"]})
+        dynamodb.delete_item(TableName=ledger, Key={**key, "sk": item["sk"]})
 
 
 def bearer(api_key: str) -> dict[str, str]:
