@@ -1,7 +1,6 @@
 """The numbers, states and messages of the guides are those of the code."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from consents.accounts.directory import CACHE_SECONDS
@@ -21,12 +20,12 @@ from consents.domain.token_bucket import WINDOW_SECONDS
 from consents.http.idempotency import KEPT_FOR
 from consents.http.request import MAX_IDEMPOTENCY_KEY_LENGTH
 from consents.imports import api, bucket, limits, parts, rows
-from samcli.yamlhelper import parse_yaml_file
 
+from tests import yaml_documents
 from tests.docs.pages import ROOT, code, table
 
 GUIDES = ROOT / "docs" / "guides"
-OPENAPI: dict[str, Any] = parse_yaml_file(str(ROOT / "docs" / "reference" / "openapi.yaml"))
+OPENAPI = yaml_documents.openapi()
 GIB, MIB = 2**30, 2**20
 
 

@@ -3,10 +3,8 @@
 import ast
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from samcli.yamlhelper import parse_yaml_file
-
+from tests import yaml_documents
 from tests.docs.pages import ROOT, table, tracked
 
 PAGE = ROOT / "docs" / "reference" / "logs-and-metrics.md"
@@ -66,6 +64,5 @@ def test_the_page_lists_the_metrics_of_the_code() -> None:
 
 
 def test_the_namespace_of_the_metrics_is_that_of_the_template() -> None:
-    template: dict[str, Any] = parse_yaml_file(str(ROOT / "template.yaml"))
-    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    variables = yaml_documents.template()["Globals"]["Function"]["Environment"]["Variables"]
     assert f"`{variables['POWERTOOLS_METRICS_NAMESPACE']}`" in PAGE.read_text()

@@ -46,8 +46,8 @@ from consents.proof.notes import Checkpoint, Note, Signature
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter
-from samcli.yamlhelper import parse_yaml_file
 
+from tests import yaml_documents
 from tests.docs import decision_examples as asked
 from tests.factories import (
     CHECKBOX,
@@ -76,8 +76,7 @@ from tests.factories import (
 
 ROOT = Path(__file__).parents[2]
 PATH = ROOT / "docs" / "reference" / "openapi.yaml"
-DOCUMENT: dict[str, Any] = parse_yaml_file(str(PATH))
-TEMPLATE: dict[str, Any] = parse_yaml_file(str(ROOT / "template.yaml"))
+DOCUMENT, TEMPLATE = yaml_documents.openapi(), yaml_documents.template()
 REQUEST_ID = "01JTBQH2FZ8K1RXC0WJ4Z9P3VM"
 GATEWAY_REQUEST_ID = "5c7b0f3e-2d7b-4f0c-8f43-6e6f0d2d9a10"
 CONSENT_ID = asked.BOBS

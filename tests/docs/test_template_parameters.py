@@ -1,14 +1,12 @@
 """docs/reference/template-parameters.md has the parameters, defaults and values of the template."""
 
-from typing import Any
-
 import pytest
-from samcli.yamlhelper import parse_yaml_file
 
+from tests import yaml_documents
 from tests.docs.pages import ROOT, code, table
 
 PAGE = ROOT / "docs" / "reference" / "template-parameters.md"
-TEMPLATE: dict[str, Any] = parse_yaml_file(str(ROOT / "template.yaml"))
+TEMPLATE = yaml_documents.template()
 PARAMETERS = TEMPLATE["Parameters"]
 DOCUMENTED = table(PAGE, "Parameter")
 

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from io import StringIO
@@ -35,11 +36,11 @@ from consents.http import json_api
 from consents.imports import wiring as import_wiring
 from consents_cli import engine as engine_process
 from ministack.services.cloudformation import language_extensions
-from samcli.yamlhelper import parse_yaml_file
 
+from tests import yaml_documents
 from tests.integration.drops import DROPS_BUCKET, Drops
 from tests.integration.faults import BreakCall, breaker, table_breaker
-from tests.integration.invocation import ROOT, Invocation, Response, event_of
+from tests.integration.invocation import Invocation, Response, event_of
 from tests.integration.watched import Watched, handlers_client, watch
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ PARTS_AHEAD = 1000
 @pytest.fixture(scope="session")
 def template() -> dict[str, Any]:
     """The template that deploys, with its loops expanded."""
-    return dict(language_extensions.apply(parse_yaml_file(str(ROOT / "template.yaml")), {}))
+    return dict(language_extensions.apply(deepcopy(yaml_documents.template()), {}))
 
 
 @pytest.fixture(scope="session")

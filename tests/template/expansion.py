@@ -16,14 +16,15 @@ from unittest.mock import patch
 
 from ministack.services.cloudformation import language_extensions
 from samcli.lib.config.samconfig import SamConfig
-from samcli.yamlhelper import parse_yaml_file
 from samtranslator.translator.transform import transform
+
+from tests import yaml_documents
 
 ROOT = Path(__file__).parents[2]
 
 type Template = dict[str, Any]
 
-WRITTEN: Template = parse_yaml_file(str(ROOT / "template.yaml"))
+WRITTEN: Template = yaml_documents.template()
 """template.yaml as it is written."""
 SOURCE: Template = language_extensions.apply(deepcopy(WRITTEN), {})
 """template.yaml with its loops expanded. Without parameter values, every `Ref` stays."""

@@ -2,10 +2,11 @@
 
 import re
 from copy import deepcopy
+from typing import Any
 
 import pytest
 
-from tests.template.edits import Edit, dropping, edited, setting
+from tests.template.edits import Edit, edited, setting
 from tests.template.expansion import (
     PARAMETERS,
     SOURCE,
@@ -52,14 +53,21 @@ def test_a_new_parameter_value_publishes_a_version(environment: Template) -> Non
     assert stale_versions(environment) == []
 
 
-NOT_FOUND_VERSION = version_of(deployed(), "NotFoundFunction")
+def describing(value: Any) -> Edit:
+    """Return the edit that sets the description of a version of a function."""
+
+    def edit(resources: Template) -> None:
+        version = version_of({"Resources": resources}, "NotFoundFunction")
+        resources[version]["Properties"]["Description"] = value
+
+    return edit
 
 
 @pytest.mark.parametrize(
     ("edit", "finding"),
     [
         (
-            dropping(f"{NOT_FOUND_VERSION}.Properties.Description"),
+            describing(""),
             "NotFoundFunction keeps an old AllowedOrigin",
         ),
         (
@@ -67,7 +75,7 @@ NOT_FOUND_VERSION = version_of(deployed(), "NotFoundFunction")
             "NotFoundFunction keeps an old ThrottleRate",
         ),
         (
-            setting(f"{NOT_FOUND_VERSION}.Properties.Description", {"Ref": "ThrottleRate"}),
+            describing({"Ref": "ThrottleRate"}),
             "NotFoundFunction does not use ThrottleRate",
         ),
     ],

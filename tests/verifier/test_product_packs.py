@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,12 @@ group both all one two
 quorum both
 """.encode()
 PINNED = Options(parse_policy(POLICY))
-PART_ROOTS = [*bucket_keys.part_roots(bytes(32))]
-"""Of one seed: they take a second."""
+
+
+@cache
+def part_roots() -> list[bytes]:
+    """Return the part roots of one seed; they take a second."""
+    return [*bucket_keys.part_roots(bytes(32))]
 
 
 class Positions(LogPositions):
@@ -69,7 +74,7 @@ class Service:
         self.now = START
         self.ledger: dict[str, Item] = {}
         self.store, self.positions = LogStore(), Positions()
-        self.sealer = Sealer(self.positions, self.store, lambda _: PART_ROOTS)
+        self.sealer = Sealer(self.positions, self.store, lambda _: part_roots())
         self.publisher = Publisher(ORIGIN, self.positions, self.store, KEY)
 
     def write(self, sk: str, item: Item | None, *, is_streamed: bool = True) -> None:
