@@ -56,7 +56,7 @@ invoke: install
 
 # The tests of a file share what is expensive to start; the slow files come first.
 test: install
-	@$(VENV)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 unit: install
 	@$(VENV)/python -m pytest -n 2 --dist loadfile -p no:schemathesis -p no:anyio tests/unit

@@ -14,7 +14,7 @@ from consents_console.rendering import desk_of, page
 REQUEST_ID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 _QUERY = """fields @timestamp, @message
-| filter @message like "{request_id}" | sort @timestamp | limit 50
+| filter @message like /{request_id}/ | sort @timestamp | limit 50
 """
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TIME_LENGTH = 10

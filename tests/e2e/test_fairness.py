@@ -1,6 +1,7 @@
 """An organization's long file delays no other organization's short one."""
 
 import gzip
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -53,10 +54,11 @@ def seconds_to_complete(stack: LocalStack, deployed: Stack, org_id: str, number:
 
 @pytest.fixture
 def seconds_allowed(stack: LocalStack, deployed: Stack) -> float:
-    """Five, or on a slow machine ten times what the file takes without the long one."""
+    """Five, more on a busy machine; on a slow one ten times what it takes without the long one."""
     org_id = stack.organization["org_id"]
     cold, warm = (seconds_to_complete(stack, deployed, org_id, TIMES + run) for run in (1, 2))
-    return max(5, 10 * min(cold, warm))
+    busy = max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return max(5 * busy, 10 * min(cold, warm))
 
 
 @pytest.fixture

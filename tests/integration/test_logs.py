@@ -32,9 +32,6 @@ from tests.integration.invocation import ROOT, Invocation, event_of
 LENGTH = 10
 """A piece of so many characters is one that was sent: no shorter than a phone number is."""
 
-OURS = {'"records":', '"Timestamp', 'Timestamp"', 'imestamp":'}
-"""Names of facts in the log and of metrics, which the attested wire and SNS have too."""
-
 SECRET_HEADERS = {"authorization", "idempotency-key", "user-agent", "x-forwarded-for"}
 ALL_EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
 ANNOUNCE, SHOW, LIST = "create_import.csv", "get_import.unknown", "list_imports.first_page"
@@ -42,6 +39,10 @@ ANNOUNCE, SHOW, LIST = "create_import.csv", "get_import.unknown", "list_imports.
 
 def pieces(text: str) -> set[str]:
     return {text[at : at + LENGTH] for at in range(len(text) - LENGTH + 1)}
+
+
+OURS = set[str]().union(*map(pieces, ('"records":', '"Timestamp":', '"request_id":')))
+"""Names of facts in the log and of metrics, which the APIs, SNS and the ledger have too."""
 
 
 def texts(event: dict[str, Any]) -> Iterator[str]:
