@@ -27,19 +27,31 @@ def log_bucket(stack: Stack) -> LogBucket:
     return LogBucket(Objects(stack.s3(), stack.output("LogBucket")))
 
 
-def anchor(stack: StackName = None, region: Region = None, as_json: AsJson = False) -> None:
+def anchor(
+    with_timestamp: Annotated[
+        bool, typer.Option("--timestamp", help="Also timestamp it, at the URL `TimestampUrl`.")
+    ] = False,
+    stack: StackName = None,
+    region: Region = None,
+    as_json: AsJson = False,
+) -> None:
     """Publish what is sealed, ask the witnesses, write the anchor, and show it."""
     opened = open_stack(stack, region)
-    opened.invoke("PublishLogFunction", {"anchor": True})
+    opened.invoke("PublishLogFunction", {"anchor": True, "timestamp": with_timestamp})
     made = newest(log_bucket(opened))
     if as_json:
         output.show(made, as_json=True, people=lambda: "")
     else:  # a signed note: no line may be broken
         typer.echo(made["checkpoint"], nl=False)
+    if with_timestamp and not made["timestamp"]:
+        raise Failed(
+            "the anchor has no timestamp: set the parameter TimestampUrl, "
+            "or see the `timestamp.failed` line of publish_log"
+        )
 
 
 def newest(bucket: LogBucket) -> dict[str, Any]:
-    """Return the newest anchor, and who cosigned it.
+    """Return the newest anchor, who cosigned it, and whether it has a timestamp.
 
     Raises:
         Failed: the log was not anchored yet.
@@ -54,6 +66,7 @@ def newest(bucket: LogBucket) -> dict[str, Any]:
         "checkpoint": log.note.decode(),
         "cosigners": sorted(cosigners),
         "quorum": policy.is_met(cosigners),
+        "timestamp": bucket.has_timestamp(log.size),
     }
 
 

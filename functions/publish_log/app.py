@@ -1,6 +1,7 @@
 """Publish the transparency log: its tiles, and a signed checkpoint, about once a minute.
 
-Once an hour, and for `consents log anchor`, also ask the witnesses.
+Once an hour, and for `consents log anchor`, also ask the witnesses; once a day, then also the
+timestamp authority.
 """
 
 from typing import Any
@@ -11,22 +12,28 @@ from consents.http.request import Context
 from consents.proof import wiring as proof_wiring
 from consents.proof.anchor import anchor
 from consents.proof.publish import publish
+from consents.proof.timestamp import timestamp
 
-MIN_SECONDS = 60
+MIN_SECONDS = 90
 """A publisher that has less left leaves the rest to the next run."""
 
 publisher = proof_wiring.publisher()
 anchorer = proof_wiring.anchorer()
+timestamper = proof_wiring.timestamper()
 
 
 def handler(event: dict[str, Any], context: Context) -> None:
-    """Publish what is assigned, and anchor it if the event says so."""
+    """Publish what is assigned; anchor and timestamp it if the event says so."""
 
     def has_time() -> bool:
         return context.get_remaining_time_in_millis() > MIN_SECONDS * 1000
 
     with failure_logged("log.publish_failed"):
         is_whole = publish(publisher, has_time)
-    if is_whole and event.get("anchor"):
-        with failure_logged("log.anchor_failed"):
-            anchor(anchorer)
+    if not (is_whole and event.get("anchor")):
+        return
+    with failure_logged("log.anchor_failed"):
+        size = anchor(anchorer)
+    if size and timestamper and event.get("timestamp"):
+        with failure_logged("log.timestamp_failed"):
+            timestamp(timestamper, size)

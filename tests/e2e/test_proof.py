@@ -2,15 +2,19 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from consents_cli.stack import connect_local
+from consents.proof.anchors import anchor_name
+from consents_cli.stack import Stack, connect_local
 
 from tests.e2e import organizations
 from tests.e2e.local_stack import CONSENTS, LocalStack, eventually
+from tests.timestamp_authority import Authority, new_authority, serving
 
 pytestmark = pytest.mark.usefixtures("sealing")
 
@@ -66,13 +70,13 @@ class Customer:
         proof: dict[str, Any] = found[-1].json()
         return proof
 
-    def verdict(self, proof: dict[str, Any]) -> dict[str, Any]:
+    def verdict(self, proof: dict[str, Any], *options: str | Path) -> dict[str, Any]:
         """Download a pack by its link, and return the verifier's report under the log's keys."""
         policy, pack = self.folder / "policy", self.folder / "pack.zip"
         policy.write_text(requests.get(f"{self.stack.api_url}/v1/log/keys", timeout=30).text)
         pack.write_bytes(requests.get(proof["url"], timeout=30).content)
         ran = subprocess.run(
-            [VERIFY, pack, "--policy", policy, "--json"],
+            [VERIFY, pack, "--policy", policy, "--json", *options],
             capture_output=True,
             text=True,
             timeout=60,
@@ -129,3 +133,46 @@ def test_key_without_the_scope_gets_no_pack(customer: Customer) -> None:
     customer.proving = customer.capturing
 
     assert customer.prove().status_code == 403
+
+
+@contextmanager
+def deployed_with(authority: Authority, stack: Stack) -> Iterator[None]:
+    """Let the publisher ask a timestamp authority, as if it were deployed with its URL."""
+    functions, name = stack.functions(), stack.output("PublishLogFunction")
+    before = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    with serving(authority.respond) as url:
+        functions.update_function_configuration(
+            FunctionName=name, Environment={"Variables": variables | {"TIMESTAMP_URL": url}}
+        )
+        version = functions.publish_version(FunctionName=name)["Version"]
+        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+        try:
+            yield
+        finally:
+            functions.update_alias(FunctionName=name, Name="live", FunctionVersion=before)
+            functions.update_function_configuration(
+                FunctionName=name, Environment={"Variables": variables}
+            )
+
+
+def test_timestamp_of_the_log_bounds_the_time_of_a_record(
+    customer: Customer, deployed: Stack, tmp_path: Path
+) -> None:
+    authority, roots, log = new_authority(tmp_path), tmp_path / "roots.pem", tmp_path / "log"
+    roots.write_bytes(authority.roots)
+    customer.capture()
+    customer.proven()
+    without = customer.stack.run("log", "anchor", "--timestamp")
+    with deployed_with(authority, deployed):
+        anchor = customer.stack.ask("log", "anchor", "--timestamp")
+    customer.stack.ask("log", "export", str(log))
+    report = customer.verdict(customer.proven(), "--tsa-roots", roots)
+    (time,) = [one for one in report["statements"] if one["statement"] == "time"]
+
+    assert (without.returncode, len(authority.queries)) == (1, 1)
+    assert "set the parameter TimestampUrl" in " ".join(without.stderr.split())
+    assert anchor["timestamp"] is True
+    assert (log / f"{anchor_name(anchor['size'])}.tsr").is_file()
+    assert time["word"].startswith(("NOT LATER THAN", "BETWEEN"))
+    assert "timestamp authority" in time["text"]

@@ -54,7 +54,7 @@ PAGES = (
 )
 """Events of links that do not exist."""
 
-LOG = ("publish_log.hour", "publish_log.minute", "seal_records.insert")
+LOG = ("publish_log.day", "publish_log.hour", "publish_log.minute", "seal_records.insert")
 """Events that a function of the transparency log answers with nothing."""
 
 RUNTIMES_OWN = {

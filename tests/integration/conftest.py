@@ -100,6 +100,7 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
         "PUBLIC_URL": "https://text.example.com",
         "RATE_LIMITS_TABLE": "RateLimitsTable",
         "SERVICES": SERVICES,
+        "TIMESTAMP_URL": "http://127.0.0.1:9/down",
         "TWILIO_ACCOUNT_SID": f"AC{'0' * 31}9",
         "TWILIO_TOKEN_SECRET": "TwilioAuthToken",
     }

@@ -123,8 +123,18 @@ def test_anchors_are_listed_newest_first(invoke: Invoke, reader: Tenant) -> None
     anchors = {"resource": "/v1/log/anchors", "pathParameters": None}
     one = {"resource": "/v1/log/anchors/{anchor}", "pathParameters": {"anchor": f"{7:020}"}}
 
-    assert invoke(TILE, reader.bearer, **anchors).body == "300\n7\n"
+    assert invoke(TILE, reader.bearer, **anchors).body.startswith("300\n7\n")
     assert invoke(TILE, reader.bearer | {"Accept": "*/*"}, **one).body == "note"
+
+
+def test_timestamp_of_an_anchor_is_returned_as_bytes(invoke: Invoke, reader: Tenant) -> None:
+    name = f"{301:020}.tsr"
+    boto3.client("s3").put_object(Bucket=LOG_BUCKET, Key=f"anchors/{name}", Body=b"\x30\xff")
+    one = {"resource": "/v1/log/anchors/{anchor}", "pathParameters": {"anchor": name}}
+    answer = invoke(TILE, reader.bearer, **one)
+
+    assert (answer.status, b64decode(answer.body)) == (200, b"\x30\xff")
+    assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
 @pytest.fixture

@@ -50,21 +50,30 @@ def lines(logged: StringIO, event: str) -> list[dict[str, Any]]:
     return [line for line in parsed if line["message"] == event]
 
 
+def inserted_by(org_id: str) -> dict[str, Any]:
+    """Return the event of an insertion by an organization."""
+    event = event_of("seal_records.insert")
+    event["Records"][0]["dynamodb"]["NewImage"]["pk"]["S"] = f"{org_id}#+15554443333"
+    return event
+
+
 def test_delivered_changes_are_sealed_once_and_published(
     run: Run, logged: StringIO, metrics: Metrics
 ) -> None:
-    run("seal_records.insert")
-    run("seal_records.insert")
+    run("publish_log.minute")
+    sealed, size = wiring.table().count(), checkpoint().size
+    run("seal_records.insert", inserted_by("org_new"))
+    run("seal_records.insert", inserted_by("org_new"))
     metrics()
     run("publish_log.minute")
     run("publish_log.minute")
 
     _, again = lines(logged, "batch.sealed")
     assert not again["is_new"]
-    assert wiring.table().count() == 2  # the organization and the record
-    assert checkpoint().size == 3
-    (published,) = lines(logged, "log.published")
-    assert (published["size"], published["entries"]) == (3, 2)
+    assert wiring.table().count() == sealed + 2  # the organization and the record
+    assert checkpoint().size == size + 2
+    *_, published = lines(logged, "log.published")
+    assert (published["size"], published["entries"]) == (size + 2, 2)
     assert [one["LogEntriesPublished"] for one in metrics()] == [[2.0], [0.0]]
 
 
@@ -78,6 +87,38 @@ def test_published_log_is_anchored_each_hour(run: Run, logged: StringIO, metrics
     assert (anchored["size"], anchored["is_met"]) == (checkpoint().size, True)
     assert checkpoint().size in wiring.bucket().anchor_sizes()
     assert [0.0] in [one.get("LogAnchorsWithoutQuorum") for one in metrics()]
+
+
+def test_anchor_of_a_day_is_timestamped_or_the_metric_says_not(
+    run: Run, logged: StringIO, metrics: Metrics
+) -> None:
+    run("publish_log.minute")
+    run("publish_log.hour")
+    assert lines(logged, "timestamp.failed") == []
+    metrics()
+    run("publish_log.day")
+
+    (failed,) = lines(logged, "timestamp.failed")
+    assert (failed["size"], failed["reason"]) == (checkpoint().size, "ConnectionRefusedError")
+    assert checkpoint().size in wiring.bucket().anchor_sizes()
+    assert [1.0] in [one.get("LogAnchorsWithoutTimestamp") for one in metrics()]
+
+
+def test_failure_of_the_bucket_is_not_one_of_the_authority(
+    run: Run, logged: StringIO, break_log: BreakCall
+) -> None:
+    run("publish_log.minute")
+    unreachable = error_response(503, "SlowDown")
+    break_log(
+        "ListObjectsV2",
+        lambda params, **_: unreachable() if "tsr" in str(params["query_string"]) else None,
+    )
+    with pytest.raises(InvocationFailed):
+        run("publish_log.day")
+
+    assert len(lines(logged, "log.anchored")) == 1
+    (failed,) = lines(logged, "log.timestamp_failed")
+    assert failed["error"] == "SlowDown"
 
 
 def test_publisher_short_of_time_leaves_the_rest_to_the_next_run(run: Run) -> None:

@@ -1,10 +1,11 @@
 """The transparency log: what streams into it, what locks it, and who may sign it."""
 
+import re
 from typing import Any
 
 import pytest
 
-from tests.template.expansion import Template, allowances, listed, of_type
+from tests.template.expansion import PARAMETERS, Template, allowances, listed, of_type
 
 NOBODY_MAY = (
     "kms:CreateGrant",
@@ -111,6 +112,30 @@ def test_the_publisher_anchors_each_hour(template: Template) -> None:
 
     assert rule["ScheduleExpression"] == "rate(1 hour)"
     assert [one["Input"] for one in rule["Targets"]] == ['{"anchor": true}']
+
+
+def test_the_publisher_timestamps_an_anchor_each_day(template: Template) -> None:
+    rule = template["Resources"]["PublishLogFunctionDay"]["Properties"]
+    function = template["Resources"]["PublishLogFunction"]["Properties"]
+
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    assert [one["Input"] for one in rule["Targets"]] == ['{"anchor": true, "timestamp": true}']
+    assert function["Environment"]["Variables"]["TIMESTAMP_URL"] == {"Ref": "TimestampUrl"}
+
+
+@pytest.mark.parametrize(
+    ("url", "is_allowed"),
+    [
+        ("", True),
+        ("http://timestamp.example", True),
+        ("https://tsa.example:8443/tsr?policy=1", True),
+        ("ftp://tsa.example", False),
+        ("https://user:password@tsa.example", False),
+        ("https://tsa.example/two words", False),
+    ],
+)
+def test_the_url_of_a_timestamp_authority_has_no_password(url: str, *, is_allowed: bool) -> None:
+    assert bool(re.search(PARAMETERS["TimestampUrl"]["AllowedPattern"], url)) is is_allowed
 
 
 def test_administrators_of_the_key_may_not_sign(template: Template) -> None:

@@ -9,11 +9,12 @@ from consents.proof.anchor import Anchored, Anchorer
 from consents.proof.anchors import anchor_name
 from consents.proof.batches import Batch
 from consents.proof.cosignatures import with_cosignatures
+from consents.proof.http_post import Reply
 from consents.proof.notes import Note, Signature
 from consents.proof.publish import Publisher
 from consents.proof.snapshot import Snapshot
 from consents.proof.tiles import TileTree
-from consents.proof.witness_client import Post, Reply, WitnessFailed, request_cosignature
+from consents.proof.witness_client import Post, WitnessFailed, request_cosignature
 from consents.proof.witness_policy import InvalidPolicy, Witness
 
 from tests.factories import NOW

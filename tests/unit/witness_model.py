@@ -4,8 +4,8 @@ from base64 import b64decode, b64encode
 from datetime import datetime
 
 from consents.proof import notes
+from consents.proof.http_post import Reply
 from consents.proof.notes import SignatureType, VerifierKey
-from consents.proof.witness_client import Reply
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.factories import NOW

@@ -1,79 +1,21 @@
 """RFC 3161 timestamps of an authority that OpenSSL plays."""
 
-import os
 import shutil
 import subprocess
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from consents_verify import Options, UsageError, parse_policy, verify
 
+from tests.timestamp_authority import Authority, new_authority
 from tests.verifier.log_model import POLICY
 from tests.verifier.pack_model import START, World, record_json
-
-CONFIG = """\
-[req]
-distinguished_name = name
-[name]
-[ca]
-basicConstraints = critical, CA:true
-keyUsage = critical, keyCertSign
-[tsa]
-basicConstraints = critical, CA:false
-extendedKeyUsage = critical, timeStamping
-keyUsage = critical, digitalSignature
-[ts]
-default_tsa = stamps
-[stamps]
-serial = {directory}/serial
-signer_digest = sha256
-default_policy = 1.2.3.4
-digests = sha256
-"""
-CA = "req -x509 -newkey rsa:2048 -nodes -subj /CN=ca -keyout ca.key -out ca.pem -extensions ca"
-REQUEST = "req -newkey rsa:2048 -nodes -subj /CN=tsa -keyout tsa.key -out tsa.csr"
-SIGN = "x509 -req -in tsa.csr -CA ca.pem -CAkey ca.key -out tsa.pem -extensions tsa"
-
-
-class Authority:
-    """A timestamp authority."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        (directory / "config").write_text(CONFIG.format(directory=directory))
-        (directory / "serial").write_text("01")
-        self._openssl(f"{CA} -config config")
-        self._openssl(f"{REQUEST} -config config")
-        self._openssl(f"{SIGN} -CAcreateserial -extfile config")
-
-    def _openssl(self, command: str) -> None:
-        subprocess.run(
-            ["openssl", *command.split()], cwd=self._directory, check=True, capture_output=True
-        )
-
-    @property
-    def roots(self) -> bytes:
-        """Return the certificate that a reader trusts."""
-        return (self._directory / "ca.pem").read_bytes()
-
-    def stamp(self, data: bytes) -> bytes:
-        """Return the timestamp of some bytes."""
-        digest = sha256(data).hexdigest()
-        self._openssl(f"ts -query -digest {digest} -sha256 -cert -out query")
-        self._openssl(
-            "ts -reply -queryfile query -signer tsa.pem -inkey tsa.key "
-            "-config config -section stamps -out reply"
-        )
-        return (self._directory / "reply").read_bytes()
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A timestamp authority, where there is OpenSSL."""
-    if shutil.which("openssl") is None and os.environ.get("CI") != "true":
-        pytest.skip("needs openssl")
-    return Authority(tmp_path_factory.mktemp("authority"))
+    return new_authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -78,10 +78,15 @@ class Anchorer:
                 self.objects.add_cosignature(size, cosignature)
 
 
-def anchor(anchorer: Anchorer) -> None:
-    """Anchor the log; log it, and count whether cosignatures are missing."""
+def anchor(anchorer: Anchorer) -> int | None:
+    """Anchor the log, and return its size, or None before the first checkpoint.
+
+    Log it, and count whether cosignatures are missing.
+    """
     anchored = anchorer.anchor()
-    if anchored is not None:
-        size, cosigners, is_met = anchored
-        log.info("log.anchored", size=size, cosignatures=len(cosigners), is_met=is_met)
-        metrics.write({"LogAnchorsWithoutQuorum": 0 if is_met else 1})
+    if anchored is None:
+        return None
+    size, cosigners, is_met = anchored
+    log.info("log.anchored", size=size, cosignatures=len(cosigners), is_met=is_met)
+    metrics.write({"LogAnchorsWithoutQuorum": 0 if is_met else 1})
+    return size

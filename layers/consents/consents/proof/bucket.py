@@ -78,7 +78,7 @@ class LogBucket:
             return None
         log = Snapshot(stored.content, self.read, self.read_range, _each)
         try:
-            anchored = self.read_anchor(log.size).checkpoint
+            anchored = self.cosigned_anchor(log.size)
         except NotStored:
             return log
         return Snapshot(anchored, self.read, self.read_range, _each)
@@ -88,7 +88,7 @@ class LogBucket:
         newest = max(self.anchor_sizes(), default=None)
         if newest is None:
             return None
-        return Snapshot(self.read_anchor(newest).checkpoint, self.read, self.read_range, _each)
+        return Snapshot(self.cosigned_anchor(newest), self.read, self.read_range, _each)
 
     def anchor_sizes(self) -> Iterator[int]:
         """Return the sizes that are anchored."""
@@ -100,15 +100,31 @@ class LogBucket:
 
         With the cosignatures that came later, but where a timestamp is of the object's bytes.
         """
+        if not self.has_timestamp(size):
+            return Anchor(self.cosigned_anchor(size))
+        return Anchor(self.stored_anchor(size), self.read(anchor_name(size) + TIMESTAMP))
+
+    def cosigned_anchor(self, size: int) -> bytes:
+        """Return the anchor of a size with all its cosignatures, or raise `NotStored`."""
         name = anchor_name(size)
-        beside = {*self._objects.names(name)} - {name}
-        content = self.read(name)
-        if name + TIMESTAMP in beside:
-            return Anchor(content, self.read(name + TIMESTAMP))
+        beside = {*self._objects.names(name)} - {name, name + TIMESTAMP}
+        note = notes.parse_note(self.stored_anchor(size))
         later = [
             one for each in sorted(beside) for one in cosignatures.parse_lines(self.read(each))
         ]
-        return Anchor(bytes(cosignatures.with_cosignatures(notes.parse_note(content), later)))
+        return bytes(cosignatures.with_cosignatures(note, later))
+
+    def stored_anchor(self, size: int) -> bytes:
+        """Return the bytes of the object that is the anchor of a size, or raise `NotStored`."""
+        return self.read(anchor_name(size))
+
+    def has_timestamp(self, size: int) -> bool:
+        """Return whether the anchor of a size has a timestamp."""
+        return bool(self._objects.existing([anchor_name(size) + TIMESTAMP]))
+
+    def write_timestamp(self, size: int, content: bytes) -> None:
+        """Write the timestamp of the anchor of a size, unless there is one."""
+        self._objects.write_new(anchor_name(size) + TIMESTAMP, content)
 
     def write_anchor(self, size: int, content: bytes) -> bool:
         """Write the anchor of a size unless there is one; return whether it did."""

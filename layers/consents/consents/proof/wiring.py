@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, cast
 
 from botocore.config import Config
@@ -20,6 +20,8 @@ from consents.proof.policy import policy_text
 from consents.proof.publish import Publisher
 from consents.proof.seal import Sealer
 from consents.proof.table import LogTable
+from consents.proof.timestamp import Timestamper
+from consents.proof.timestamp_authority import request_timestamp
 from consents.proof.witnesses import ask_witnesses
 
 if TYPE_CHECKING:
@@ -84,3 +86,10 @@ def publisher() -> Publisher:
 def anchorer() -> Anchorer:
     """Return what anchors the log of this process."""
     return Anchorer(bucket(), ask_witnesses)
+
+
+@cache
+def timestamper() -> Timestamper | None:
+    """Return what timestamps the anchors of this process, or None without an authority."""
+    url = os.environ["TIMESTAMP_URL"]
+    return Timestamper(bucket(), partial(request_timestamp, url)) if url else None

@@ -7,10 +7,10 @@ cosigned a larger log responds with its size.
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
 
 from consents.proof import notes
 from consents.proof.cosignatures import parse_lines, valid_cosignature
+from consents.proof.http_post import Reply
 from consents.proof.notes import InvalidNote, Signature
 from consents.proof.tiles import TileTree
 from consents.proof.witness_policy import Witness
@@ -25,15 +25,8 @@ class WitnessFailed(Exception):
     """There is no cosignature; the text says why, and has nothing of the response."""
 
 
-class Reply(NamedTuple):
-    """The status and the body of a response."""
-
-    status: int
-    content: bytes
-
-
 type Post = Callable[[str, bytes], Reply]
-"""Sends a body to a URL, or raises `WitnessFailed`."""
+"""Sends a body to a URL, or raises `NoResponse`."""
 
 
 def request_cosignature(
@@ -42,7 +35,8 @@ def request_cosignature(
     """Return the valid cosignature of a witness.
 
     Raises:
-        WitnessFailed: it does not cosign the checkpoint, or does not respond.
+        NoResponse: it does not respond.
+        WitnessFailed: it does not cosign the checkpoint.
     """
     old = 0
     for _ in range(TRIES):
