@@ -22,6 +22,7 @@ from consents_cli import output
 from consents_cli.local_files import local_files
 from consents_cli.log_anchors import anchor, cosign, log_bucket, witnesses
 from consents_cli.log_export import export
+from consents_cli.log_reconcile import backfill, reconcile
 from consents_cli.options import AsJson, Region, StackName
 from consents_cli.stack import Stack, open_stack, running_state
 
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The transparency log.")
 app.command()(anchor)
+app.command()(backfill)
 app.command()(cosign)
 app.command()(export)
+app.command()(reconcile)
 app.command()(witnesses)
 
 

@@ -93,6 +93,22 @@ class Log:
         for content in self.bucket.batches(names):
             yield from (content[at : at + BYTES] for at in range(0, len(content), BYTES))
 
+    def delete_batch(self, start: int) -> None:
+        """Delete the item that gives positions to a batch, as an administrator could."""
+        key = {"pk": {"S": "log"}, "sk": {"S": f"batch#{start:020}"}}
+        boto3.client("dynamodb").delete_item(TableName=self.name, Key=key)
+
+    def restore(self, positions: int) -> None:
+        """Set the table back to when so many positions were assigned."""
+        for one in [*self.table.batches(positions, 1 << 40)]:
+            self.delete_batch(one.start)
+        boto3.client("dynamodb").update_item(
+            TableName=self.name,
+            Key={"pk": {"S": "log"}, "sk": {"S": "state"}},
+            UpdateExpression="SET assigned = :assigned",
+            ExpressionAttributeValues={":assigned": {"N": str(positions)}},
+        )
+
     def objects(self) -> dict[str, bytes]:
         """Return every object of the log."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name)

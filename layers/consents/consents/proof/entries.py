@@ -82,6 +82,11 @@ def size_with(others: int) -> int:
     return others + others // (WIDTH - 1) + 1
 
 
+def leaf_of(number: int) -> int:
+    """Return the leaf of an entry by its number, of those that are not of kind `LOG`."""
+    return number + number // (WIDTH - 1) + 1
+
+
 def others_in(size: int) -> int:
     """Return how many entries of a log are not of kind `LOG`."""
     return size - -(-size // WIDTH)

@@ -45,21 +45,25 @@ class Sealer:
 
     def seal(self, changes: Iterable[Change], now: datetime) -> None:
         """Assign positions to the entries of all changes, or raise; a repeat assigns none."""
-        sealed = [one for change in changes for one in self._entries(change)]
-        if not sealed:
+        self.assign([one for change in changes for one in self._entries(change)], now)
+
+    def assign(self, entries: list[bytes], now: datetime) -> None:
+        """Assign positions to entries, or raise; a repeat within a week assigns none."""
+        if not entries:
             return
-        batch = self._written(sealed)
+        batch = self.written(entries)
         is_new = self.positions.assign(batch, now)
         log.info("batch.sealed", entries=batch.count, is_new=is_new)
 
     def _entries(self, change: Change) -> Iterator[bytes]:
         """Return the entries of a change; an item that was there is logged before the new one."""
         if change.old is not None and records.is_record(change.old):
-            yield self._entry(Kind.REMOVED, change.old)
+            yield self.entry(Kind.REMOVED, change.old)
         if change.new is not None and records.is_record(change.new):
-            yield self._entry(Kind.RECORD if change.old is None else Kind.CHANGED, change.new)
+            yield self.entry(Kind.RECORD if change.old is None else Kind.CHANGED, change.new)
 
-    def _entry(self, kind: Kind, item: Item) -> bytes:
+    def entry(self, kind: Kind, item: Item) -> bytes:
+        """Return the entry of an item, whose organization has one before it."""
         org_id, contact = records.subject(item)
         bucket = bucket_keys.bucket_of(org_id, contact)
         key = bucket_keys.bucket_key(self._seed(org_id), bucket)
@@ -76,7 +80,7 @@ class Sealer:
         """Return the seed of a new organization, whose entry now has a position."""
         seed = secrets.token_bytes(SEED_BYTES)
         roots = [*self.part_roots(seed)]
-        batch = self._written([organization_entry(org_id, tlog.tree_hash(roots))])
+        batch = self.written([organization_entry(org_id, tlog.tree_hash(roots))])
         if self.positions.add_organization(org_id, seed, roots, batch):
             return seed
         # Another sealer was faster: only its seed has an entry.
@@ -84,7 +88,7 @@ class Sealer:
         assert kept is not None  # noqa: S101 - a seed is never removed
         return kept
 
-    def _written(self, entries: list[bytes]) -> Batch:
+    def written(self, entries: list[bytes]) -> Batch:
         """Write the entries of a batch: they are there before they have positions."""
         batch = Batch.of(entries)
         self.objects.write_batch(batch.name, b"".join(entries))

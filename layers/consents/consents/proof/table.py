@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from consents.aws.dynamodb import Table, Values, attempts
+from consents.aws.dynamodb import Table, Values, attempts, encode_item
 from consents.domain.errors import Unavailable
 from consents.proof.batches import Batch, Position
 from consents.proof.subject import KeyTable
@@ -90,6 +90,18 @@ class LogTable:
         )
         return next(map(_position, found), None)
 
+    def replace(self, start: int, batch: Batch, instead_of: Batch | None) -> None:
+        """Give the positions from `start` to a batch, or raise `PositionTaken`."""
+        condition = "#name = :name" if instead_of else "attribute_not_exists(pk)"
+        values = {"name": instead_of.name} if instead_of else {}
+        if not self._table.put(encode_item(_item(start, batch)), condition, **values)[0]:
+            raise PositionTaken
+
+    def continue_from(self, end: int) -> None:
+        """Assign no position below `end` from now on."""
+        condition = "attribute_not_exists(#assigned) OR #assigned < :end"
+        self._table.update(_STATE, "SET #assigned = :end", condition, end=end)
+
     def _assign(self, batch: Batch, *once: dict[str, Any]) -> bool:
         """Write `once` and the positions of a batch, again while others are assigned first."""
         for _ in attempts(self._table.sleep, _TRIES):
@@ -112,12 +124,15 @@ class LogTable:
         return self._table.update_if(_STATE, "SET #assigned = :end", condition, **values)
 
     def _put(self, start: int, batch: Batch) -> dict[str, Any]:
-        item = {"pk": "log", "sk": _batch_sk(start), "start": start} | asdict(batch)
-        return self._table.put_new(item, "pk")
+        return self._table.put_new(_item(start, batch), "pk")
 
 
 def _organization_key(org_id: str, what: str) -> Values:
     return {"pk": f"org#{org_id}", "sk": what}
+
+
+def _item(start: int, batch: Batch) -> Values:
+    return {"pk": "log", "sk": _batch_sk(start), "start": start} | asdict(batch)
 
 
 def _batch_sk(start: int) -> str:
