@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 SLOWEST = (
+    "test_transparency_log",
     "test_openapi",
     "test_hosted_forms",
     "test_network_faults",
@@ -18,7 +19,10 @@ SLOWEST = (
     "test_local_stack",
     "test_service_model",
 )
-"""The files that take longest come first: no worker is left alone with one of them at the end."""
+"""The files that take longest come first: no worker is left alone with one of them at the end.
+
+Before all comes the one that logs whatever is stored by then.
+"""
 
 
 # Last: after what reorders tests within files.

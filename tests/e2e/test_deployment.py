@@ -31,7 +31,7 @@ from consents_cli.stack import LOCAL_CREDENTIALS, LOCAL_NAME, LOCAL_REGION, Stac
 from ministack.services.cloudformation import language_extensions
 from samcli.yamlhelper import parse_yaml_file
 
-from tests.e2e.local_stack import CONSENTS, ends, eventually, free_port
+from tests.e2e.local_stack import ends, eventually, free_port
 from tests.e2e.operator_policies import console_policy, operator_of
 from tests.integration.operators import Operator
 
@@ -476,41 +476,6 @@ def test_an_operator_who_may_not_insert_entries_sees_no_contact(deployment: Depl
     shown = operator.find(deployment.organization["org_id"], "+15554443333")
     assert (shown.status_code, "no entry" in shown.text) == (503, True)
     assert "Opted" not in shown.text
-
-
-def consents(deployment: Deployment, *arguments: str) -> dict[str, Any]:
-    """Return the output of a command on the deployed stack."""
-    ran = subprocess.run(
-        [CONSENTS, *arguments, "--stack", LOCAL_NAME, "--region", LOCAL_REGION, "--json"],
-        env=sam.environment() | {"AWS_ENDPOINT_URL": deployment.url},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return dict(json.loads(ran.stdout))
-
-
-def test_records_that_the_stream_missed_are_logged(deployment: Deployment) -> None:
-    functions = deployment.aws("lambda")
-    (mapping,) = functions.list_event_source_mappings(
-        FunctionName=deployment.resources["SealRecordsFunction"]
-    )["EventSourceMappings"]
-    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    stored = {
-        "pk": {"S": f"{deployment.organization['org_id']}#+15554443777"},
-        "sk": {"S": "*#2024-04-26T12:00:00.000Z#opt_in#1"},
-        "received_at": {"S": "2024-04-26T12:00:00.000Z"},
-        "status": {"S": "opt_in"},
-    }
-    ledger = deployment.stack.outputs["LedgerTable"]
-    deployment.aws("dynamodb").put_item(TableName=ledger, Item=stored)
-    consents(deployment, "log", "anchor")
-
-    assert consents(deployment, "log", "backfill")["logged"] == 1
-    again = consents(deployment, "log", "reconcile")
-    assert (again["logged"], again["without_leaf"], again["without_item"]) == (0, 0, [])
-    assert again["checked"] > 1
 
 
 HOLD_DATA = {

@@ -24,8 +24,6 @@ from tests.e2e.local_stack import LocalStack, eventually, run_consents
 from tests.factories import attested_json
 from tests.unit import rfc6962
 
-pytestmark = pytest.mark.usefixtures("sealing")
-
 CONTACT = "+15554440777"
 
 
@@ -86,6 +84,24 @@ def publish(stack: LocalStack) -> None:
     assert "FunctionError" not in client(stack, "lambda").invoke(FunctionName=name)
 
 
+def test_records_that_the_stream_missed_are_logged(stack: LocalStack, deployed: Stack) -> None:
+    """The first test: later, records are sealed as they come."""
+    stored = {
+        "pk": {"S": f"{stack.organization['org_id']}#+15554440778"},
+        "sk": {"S": "*#2024-04-26T12:00:00.000Z#opt_in#1"},
+        "received_at": {"S": "2024-04-26T12:00:00.000Z"},
+        "status": {"S": "opt_in"},
+    }
+    deployed.dynamodb.put_item(TableName=stack.state["tables"]["ledger"], Item=stored)
+    stack.ask("log", "anchor")
+
+    assert stack.ask("log", "backfill")["logged"] >= 1
+    found = stack.ask("log", "reconcile")
+    assert (found["logged"], found["without_leaf"], found["without_item"]) == (0, 0, [])
+    assert found["checked"] >= 1
+
+
+@pytest.mark.usefixtures("sealing")
 def test_captured_record_is_in_the_signed_log(
     stack: LocalStack, deployed: Stack, bucket: LogBucket
 ) -> None:

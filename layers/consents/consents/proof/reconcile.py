@@ -65,7 +65,7 @@ class Reconciler:
     def reconcile(
         self, items: Iterable[Item], began: datetime, since: datetime | None, before: datetime
     ) -> Found:
-        """Mend positions, and log records received in a time that have no leaf.
+        """Repair positions, and log records received in a time that have no leaf.
 
         Raises:
             MustBackfill: records without a leaf were received before the log began.

@@ -45,15 +45,14 @@ class Sealer:
 
     def seal(self, changes: Iterable[Change], now: datetime) -> None:
         """Assign positions to the entries of all changes, or raise; a repeat assigns none."""
-        self.assign([one for change in changes for one in self._entries(change)], now)
+        entries = [one for change in changes for one in self._entries(change)]
+        if entries:
+            is_new = self.assign(entries, now)
+            log.info("batch.sealed", entries=len(entries), is_new=is_new)
 
-    def assign(self, entries: list[bytes], now: datetime) -> None:
-        """Assign positions to entries, or raise; a repeat within a week assigns none."""
-        if not entries:
-            return
-        batch = self.written(entries)
-        is_new = self.positions.assign(batch, now)
-        log.info("batch.sealed", entries=batch.count, is_new=is_new)
+    def assign(self, entries: list[bytes], now: datetime) -> bool:
+        """Assign positions to entries, or raise; return whether it was not done within a week."""
+        return self.positions.assign(self.written(entries), now)
 
     def _entries(self, change: Change) -> Iterator[bytes]:
         """Return the entries of a change; an item that was there is logged before the new one."""
