@@ -1,7 +1,6 @@
 """An organization's long file delays no other organization's short one."""
 
 import gzip
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from consents.imports.drop import Drop
 from consents.imports.import_state import COMPLETED, FAILED, Import
 from consents_cli.stack import Stack
 
+from tests.busy import busy
 from tests.e2e import organizations
 from tests.e2e.files import BULK, bulk_row, dropped_as, jsonl
 from tests.e2e.local_stack import LocalStack, eventually
@@ -57,8 +57,7 @@ def seconds_allowed(stack: LocalStack, deployed: Stack) -> float:
     """Five, more on a busy machine; on a slow one ten times what it takes without the long one."""
     org_id = stack.organization["org_id"]
     cold, warm = (seconds_to_complete(stack, deployed, org_id, TIMES + run) for run in (1, 2))
-    busy = max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
-    return max(5 * busy, 10 * min(cold, warm))
+    return max(5 * busy(), 10 * min(cold, warm))
 
 
 @pytest.fixture

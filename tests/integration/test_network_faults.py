@@ -24,6 +24,7 @@ from consents.domain.token_bucket import Level
 from consents.http.rate_limits import RateLimits
 from consents.http.request import RESPONSE_SECONDS
 
+from tests.busy import busy
 from tests.integration.callers import (
     BULK,
     BULK_CONSENTS,
@@ -59,10 +60,14 @@ BATCH = 60
 WHOLE = 29_000
 """Milliseconds that an invocation has."""
 
-BRIEF = int(1000 * (2 * MAX_CALL_SECONDS + MAX_WAIT_SECONDS + RESPONSE_SECONDS + 1.5))
-"""Milliseconds that leave the ledger a second or so for its tries."""
-
 NEARLY_OVER = 10_000
+
+
+def brief() -> int:
+    """Return milliseconds that leave the ledger a second or so for its tries."""
+    reserved = 2 * MAX_CALL_SECONDS + MAX_WAIT_SECONDS + RESPONSE_SECONDS
+    return int(1000 * (reserved + 1.5 * busy()))
+
 
 LEDGER: Rule = {"operation": "BatchExecuteStatement"}
 TEXTS: Rule = {
@@ -199,8 +204,10 @@ def is_done(answer: Response) -> bool:
 
 def is_unavailable(answer: Response, event: str) -> bool:
     """Return whether a response says that storage is down and to repeat the request."""
+    if answer.status != 503:
+        return False
     named = code(answer) == (20503 if event == BULK_CONSENTS else "UNAVAILABLE")
-    return answer.status == 503 and named and int(answer.headers["Retry-After"]) >= 1
+    return named and int(answer.headers["Retry-After"]) >= 1
 
 
 ANYWHERE = [TEXTS, RECORDS, CLAIM, COMPLETION, DRAW_WHILE_BUSY, DRAW_WHILE_IDLE]
@@ -302,7 +309,7 @@ def test_a_table_that_is_down_is_503_and_a_repeat_does_it_all(
 
 
 def gets_an_error_and_repeats(case: Case, *, lost: bool) -> None:
-    assert is_unavailable(case.call(BRIEF), case.event)
+    assert is_unavailable(case.call(brief()), case.event)
     assert lost or case.stored() == []
 
 
@@ -433,7 +440,7 @@ def test_a_response_is_in_time_whichever_call_hangs(
     shown: dict[Case, Response] = {}
 
     def is_in_time(case: Case) -> None:
-        context = Invocation(BRIEF if case in ledger + kept else NEARLY_OVER)
+        context = Invocation(brief() if case in ledger + kept else NEARLY_OVER)
         sent = headers(case.tenant, case.event)
         shown[case] = case.worker.run(context, case.event, sent)
         assert context.get_remaining_time_in_millis() > 0
@@ -520,7 +527,7 @@ def test_accepted_records_are_stored_and_a_repeat_adds_the_rest(
 
     def is_reported_record_by_record(case: Case) -> None:
         fault = PartialFault(case.worker, lost, error, stores=stores)
-        first = case.call(BRIEF, body=batch(case))
+        first = case.call(brief(), body=batch(case))
         fault.mend()
         assert accepted(case, first) == EVERYBODY - lost
         before = receipts(case)
@@ -564,7 +571,7 @@ def test_repeated_requests_in_a_storm_store_each_record_once(cases: NewCases, pr
 
 def gets_a_true_response(case: Case) -> None:
     for _ in range(CALLS_IN_THE_STORM):
-        answer = case.call(BRIEF, body=batch(case))
+        answer = case.call(brief(), body=batch(case))
         if is_final(answer):
             assert accepted(case, answer) <= receipts(case).keys()
         else:
@@ -572,7 +579,10 @@ def gets_a_true_response(case: Case) -> None:
 
 
 def is_stored_in_the_end(case: Case) -> None:
-    assert accepted(case, case.call(body=batch(case))) == EVERYBODY
+    answer = case.call(body=batch(case))
+    while is_unavailable(answer, case.event):  # on a busy machine a call of a table takes too long
+        answer = case.call(body=batch(case))
+    assert accepted(case, answer) == EVERYBODY
     assert receipts(case).keys() == EVERYBODY
 
 
