@@ -360,23 +360,15 @@ def encode(data: bytes) -> str:
 
 
 class Cosigner:
-    """An auditor's key: `PRIVATE+KEY+<name>+<key id>+<base64 of 0x04 and the seed>`."""
+    """An Ed25519 key that cosigns, of a name."""
 
-    def __init__(self, text: str) -> None:
-        try:
-            private, key, self.name, key_id, encoded = text.strip().split("+", 4)
-            material = decode_base64(encoded, 33)
-        except ValueError:
-            raise UsageError("the file of --cosign has no key") from None
-        digest = hashlib.sha512(material[1:]).digest()
+    def __init__(self, name: str, seed: bytes) -> None:
+        digest = hashlib.sha512(seed).digest()
         number = int.from_bytes(digest[:32], "little") & (2**254 - 8) | 2**254
         self._secret, self._prefix = number % ORDER, digest[32:]
         self.public = encode_point(multiply(self._secret, BASE))
-        self.id = sha256(self.name.encode(), b"\n", COSIGNATURE, self.public)[:4]
-        if (private, key, key_id) != ("PRIVATE", "KEY", self.id.hex()) or material[
-            :1
-        ] != COSIGNATURE:
-            raise UsageError("the key of --cosign is malformed, or its id is of another key")
+        self.name = name
+        self.id = sha256(name.encode(), b"\n", COSIGNATURE, self.public)[:4]
 
     def sign(self, message: bytes) -> bytes:
         """Return the Ed25519 signature of a message."""
@@ -389,6 +381,20 @@ class Cosigner:
         """Return the cosignature of a checkpoint, as a line of its note."""
         signature = self.sign(b"cosignature/v1\ntime %d\n" % now + checkpoint.text)
         return f"\N{EM DASH} {self.name} {encode(self.id + now.to_bytes(8, 'big') + signature)}"
+
+
+def parse_cosigner(text: str) -> Cosigner:
+    """Return the key of `PRIVATE+KEY+<name>+<key id>+<base64 of 0x04 and the seed>`."""
+    try:
+        private, key, name, key_id, encoded = text.strip().split("+", 4)
+        material = decode_base64(encoded, 33)
+    except ValueError:
+        raise UsageError("the file of --cosign has no key") from None
+    cosigner = Cosigner(name, material[1:])
+    words = private, key, key_id, material[:1]
+    if words != ("PRIVATE", "KEY", cosigner.id.hex(), COSIGNATURE):
+        raise UsageError("the key of --cosign is malformed, or its id is of another key")
+    return cosigner
 
 
 def _scalar(*parts: bytes) -> int:
@@ -404,7 +410,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         policy = parse_policy(given.policy.read_bytes())
         bearer = given.bearer_file.read_text().strip() if given.bearer_file else ""
-        cosigner = Cosigner(given.cosign.read_text()) if given.cosign else None
+        cosigner = parse_cosigner(given.cosign.read_text()) if given.cosign else None
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read a file: {error}") from None
     is_url = given.log.startswith(("https://", "http://"))

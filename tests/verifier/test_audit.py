@@ -8,7 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from consents_audit import Cosigner
+from consents_audit import parse_cosigner
 from consents_verify import main, parse_policy
 
 from tests.verifier.log_model import (
@@ -214,7 +214,7 @@ def test_a_cosignature_is_the_one_of_another_implementation() -> None:
     log = a_log(5)
     seen = parse_policy(POLICY.encode()).see(log.checkpoint(log.size).encode())
 
-    assert Cosigner(AUDITOR.private).line(seen, NOW) + "\n" == AUDITOR.cosign(
+    assert parse_cosigner(AUDITOR.private).line(seen, NOW) + "\n" == AUDITOR.cosign(
         log.text(log.size), NOW
     )
 
