@@ -74,7 +74,7 @@ def start(files: LocalFiles, port: int) -> subprocess.Popen[bytes]:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,  # which the witness can join
                 pass_fds=[lock],
             )
         locks.name_holder(lock, process.pid)
@@ -111,7 +111,7 @@ def stop(files: LocalFiles) -> bool:
 def _kill_group(leader: int) -> bool:
     """Kill a process group; return whether it existed."""
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(leader, os.WNOHANG)  # reap it if it is a child of this process
+        os.waitpid(-leader, os.WNOHANG)  # reap those that are children of this process
     try:
         os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:

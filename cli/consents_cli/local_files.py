@@ -43,6 +43,11 @@ class LocalFiles:
         return self.folder / "ministack.log"
 
     @property
+    def witness_log(self) -> Path:
+        """The requests to the witness, and its errors."""
+        return self.folder / "witness.log"
+
+    @property
     def sam_log(self) -> Path:
         """The output of `sam build` and `sam deploy`."""
         return self.folder / "sam.log"

@@ -15,11 +15,13 @@ import typer
 from consents.forms import qr_codes
 from rich.text import Text
 
-from consents_cli import demo, engine, locks, output, sam, signals
+from consents_cli import demo, engine, local_witness, locks, output, sam, signals
 from consents_cli.errors import Failed
 from consents_cli.invoke import invoke
 from consents_cli.local_files import LocalFiles, local_files
+from consents_cli.log_anchors import log_bucket
 from consents_cli.stack import Stack, connect_local
+from consents_cli.transparency_log import verifier
 
 DEFAULT_PORT = 4566
 
@@ -126,8 +128,10 @@ def _bring_up(files: LocalFiles, port: int, build: bool) -> subprocess.Popen[byt
         sam.deploy(files, engine.url(port))
     with _step("demo organization"):
         stack = connect_local(engine.url(port))
+        witness = local_witness.start(files, process.pid, str(verifier(stack)))
         lock_log(stack)
         state = _state(stack, engine.url(port))
+        write_policy(stack, local_witness.policy(witness), files)
         files.write_state(state)
     _print(state, files)
     return process
@@ -168,6 +172,13 @@ def lock_log(stack: Stack) -> None:
             "Rule": {"DefaultRetention": retention},
         },
     )
+
+
+def write_policy(stack: Stack, policy: str, files: LocalFiles) -> None:
+    """Have the log ask its witness, or raise `Failed` if that did not start."""
+    if not policy:
+        raise Failed(f"the witness did not start: read {files.witness_log}")
+    log_bucket(stack).write_witness_policy(policy)
 
 
 def _state(stack: Stack, endpoint_url: str) -> dict[str, Any]:

@@ -44,6 +44,15 @@ def holder(path: Path) -> int | None:
         os.close(descriptor)
 
 
+def wait(path: Path) -> None:
+    """Wait until no process holds a lock."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
 def _lock(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

@@ -124,6 +124,13 @@ def test_only_this_machine_can_reach_the_stack(stack: LocalStack) -> None:
         assert client.connect_ex(("127.0.0.2", port)) != 0
 
 
+def test_witness_is_a_process_that_stops_with_the_stack(stack: LocalStack) -> None:
+    leader = (stack.folder / "engine.lock").read_text()
+    search = ["pgrep", "-g", leader, "-f", "local_witness"]
+
+    assert len(subprocess.run(search, capture_output=True).stdout.split()) == 1
+
+
 def test_status_prints_the_url_of_a_running_stack(stack: LocalStack) -> None:
     result = stack.run("local", "status")
     assert (result.returncode, result.stdout) == (0, f"running at {stack.api_url}\n")

@@ -129,6 +129,24 @@ def test_captured_record_is_proven_and_its_removal_shows(customer: Customer) -> 
     assert eventually(shows, 180)
 
 
+def test_witness_of_the_stack_bounds_when_a_record_came(customer: Customer) -> None:
+    customer.stack.ask("log", "anchor")
+    customer.capture()
+
+    def is_published() -> bool:  # as soon as it is sealed
+        customer.stack.ask("log", "anchor")
+        return customer.prove().status_code == 201
+
+    assert eventually(is_published, 180)
+    customer.stack.ask("log", "anchor")
+    report = customer.verdict(customer.proven())
+
+    assert words(report, "witnesses") == ["1 OF 1, QUORUM"]
+    (time,) = words(report, "time")
+    assert time.startswith("BETWEEN ")
+    assert "N5" not in words(report, "not_proven")
+
+
 def test_key_without_the_scope_gets_no_pack(customer: Customer) -> None:
     customer.proving = customer.capturing
 

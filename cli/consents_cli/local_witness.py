@@ -1,0 +1,89 @@
+"""The witness of the local stack: a process of MiniStack's group that ends when MiniStack does.
+
+`python -m consents_cli.local_witness LOG LOCK` serves it, and prints its verifier key and its URL.
+"""
+
+import re
+import secrets
+import subprocess
+import sys
+from base64 import b64encode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from consents_audit import Cosigner
+from consents_verify import COSIGNATURE
+
+from consents_cli import locks
+from consents_cli.witness import MAX_BODY, Response, Witness
+
+if TYPE_CHECKING:  # it would import the AWS SDK
+    from consents_cli.local_files import LocalFiles
+
+NAME = "localhost/witness"
+
+_HOST = "127.0.0.1"
+_SECONDS = 10
+
+
+def start(files: "LocalFiles", group: int, log: str) -> subprocess.Popen[str]:
+    """Start the witness of a log, named by its verifier key, in the process group of MiniStack."""
+    with files.witness_log.open("wb") as errors:
+        return subprocess.Popen(  # noqa: S603 - no argument comes from a user
+            (sys.executable, "-m", __name__, log, str(files.engine_lock)),
+            cwd=files.scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            process_group=group,
+        )
+
+
+def policy(process: subprocess.Popen[str]) -> str:
+    """Return the policy that asks for the cosignature of a witness, empty if it did not start."""
+    key_and_url = process.stdout.readline() if process.stdout else ""
+    return f"witness local {key_and_url}quorum local\n" if key_and_url else ""
+
+
+def serve(log: str) -> str:
+    """Serve a new witness of a log from a thread; return its verifier key and its URL."""
+    cosigner = Cosigner(NAME, secrets.token_bytes(32))
+    server = ThreadingHTTPServer((_HOST, 0), handler(Witness(log, cosigner)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    key = b64encode(COSIGNATURE + cosigner.public).decode()
+    return f"{NAME}+{cosigner.id.hex()}+{key} http://{_HOST}:{server.server_port}"
+
+
+def handler(witness: Witness) -> type[BaseHTTPRequestHandler]:
+    """Return the class that handles the requests to a witness."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = _SECONDS
+
+        def do_POST(self) -> None:
+            length = self.headers.get("Content-Length", "")
+            if self.path != "/add-checkpoint":
+                self._send(Response(404))
+            elif not re.fullmatch("[0-9]{1,6}", length) or int(length) > MAX_BODY:
+                self._send(Response(400))
+            else:
+                self._send(witness.add_checkpoint(self.rfile.read(int(length))))
+
+        def _send(self, response: Response) -> None:
+            content = response.body.encode()
+            self.send_response(response.status)
+            self.send_header("Content-Type", response.content_type)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    return Handler
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{serve(sys.argv[1])}\n")
+    sys.stdout.flush()
+    locks.wait(Path(sys.argv[2]))
