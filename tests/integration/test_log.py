@@ -1,8 +1,10 @@
 """The log behind its functions: sealed, published, served, and handed to every caller."""
 
+import json
 from base64 import b64decode
 from dataclasses import replace
 from importlib import import_module
+from io import StringIO
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -164,3 +166,21 @@ def test_a_caller_is_handed_the_published_checkpoint(
 
     assert b64decode(answer["headers"][NAME]) == bytes(published)
     assert answer["body"] == "{}"
+
+
+def test_process_without_credentials_logs_a_warning_and_sends_no_checkpoint(
+    logged: StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(_seconds: float) -> bytes:
+        raise LookupError("no AWS credentials")
+
+    log = ConsentLog(read)
+    thread = log.refresh()
+    assert thread is not None
+    thread.join(10)
+
+    (line,) = map(json.loads, logged.getvalue().splitlines())
+    assert (line["level"], line["message"]) == ("WARNING", "checkpoint.read_failed")
+    assert line["error"] == "LookupError"
+    assert "no AWS credentials" not in logged.getvalue() + capsys.readouterr().err
+    assert log.headers() == {}

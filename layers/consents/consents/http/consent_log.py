@@ -8,6 +8,8 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 
+from aws_lambda_powertools import Logger
+
 NAME = "Consent-Log"
 
 MAX_AGE_SECONDS = 60
@@ -15,6 +17,8 @@ MAX_AGE_SECONDS = 60
 
 _REFRESH_SECONDS = 20
 _READ_SECONDS = 2.0
+
+log = Logger(child=True)
 
 
 class ConsentLog:
@@ -48,7 +52,11 @@ class ConsentLog:
         return {NAME: self._value} if self._value and is_young else {}
 
     def _load(self, began: float) -> None:
-        content = self._read(_READ_SECONDS)
+        try:
+            content = self._read(_READ_SECONDS)
+        except Exception as error:  # noqa: BLE001 - no response is lost for a checkpoint
+            log.warning("checkpoint.read_failed", error=type(error).__name__)
+            return
         if content:
             self._value, self._read_at = b64encode(content).decode(), began
 
