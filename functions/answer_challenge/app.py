@@ -10,7 +10,7 @@ from consents.http.response import Response
 from consents.opt_in import page_wiring
 from consents.opt_in.answer_post import post_of
 from consents.opt_in.link_pages import answered_page
-from consents.opt_in.link_visit import Shown, visit_of
+from consents.opt_in.link_visit import ShownQuestion, visit_of
 from consents.opt_in.links import is_secret
 from consents.pages import languages
 from consents.pages.post import read_fields
@@ -19,14 +19,14 @@ answers = page_wiring.answers()
 
 
 @page_endpoint(page_wiring.error_pages(), configured_url=wiring.public_url())
-def handler(request: PageRequest[Shown]) -> Response:
+def handler(request: PageRequest[ShownQuestion]) -> Response:
     """Record the answer, and say so; a repeat gets the same page."""
     sent = read_fields(request)
     if not is_secret(request.path("token")):
         raise NotFound  # also a specimen, which cannot be answered
-    link, challenge = answers.open(request.path("token"))
-    post = post_of(sent)
-    lang = languages.choose(post.lang, link.locale, request.header("accept-language"))
-    visit = visit_of(request, link, challenge, lang, post)
-    page = answered_page(link, challenge, lang, answers.answer(visit))
+    question = answers.open(request.path("token"))
+    post, accepted = post_of(sent), request.header("accept-language")
+    lang = languages.choose(post.lang, question.link.locale, accepted)
+    visit = visit_of(request, question, lang, post)
+    page = answered_page(question, lang, answers.answer(visit))
     return replace(page, outcomes=[Stored.ACCEPTED])

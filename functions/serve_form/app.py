@@ -8,17 +8,18 @@ from consents.forms.error_pages import new_stamp
 from consents.forms.form import State
 from consents.forms.pages import Fill, form_page, specimen_page
 from consents.forms.tokens import parse_token
-from consents.forms.visit import Shown
+from consents.forms.visit import ShownForm
 from consents.http.page_endpoint import PageRequest, page_endpoint
 from consents.http.response import Response
 from consents.pages import languages
 from consents.pages.errors import LinkClosed
+from consents.pages.shown import Shown
 
 forms = form_wiring.forms()
 
 
 @page_endpoint(page_wiring.error_pages(), configured_url=wiring.public_url())
-def handler(request: PageRequest[Shown]) -> Response:
+def handler(request: PageRequest[ShownForm]) -> Response:
     """Return the form, its specimen without the secret of the link, or why it is not open."""
     token = parse_token(request.path("token")) if request.reads_page else None
     form = forms.open(token.form_id) if token else None

@@ -7,7 +7,7 @@ from consents.forms import wiring as form_wiring
 from consents.forms.form import State
 from consents.forms.poster import poster_page
 from consents.forms.tokens import is_form_id
-from consents.forms.visit import Shown
+from consents.forms.visit import ShownForm
 from consents.http.page_endpoint import PageRequest, page_endpoint
 from consents.http.response import Response
 from consents.pages import languages
@@ -16,7 +16,7 @@ forms = form_wiring.forms()
 
 
 @page_endpoint(page_wiring.error_pages(), configured_url=wiring.public_url())
-def handler(request: PageRequest[Shown]) -> Response:
+def handler(request: PageRequest[ShownForm]) -> Response:
     """Return the poster or the QR code of a form that anybody may open and that is open."""
     form_id = request.path("token")
     is_read = request.method in {"GET", "HEAD"} and is_form_id(form_id)

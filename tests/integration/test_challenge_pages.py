@@ -21,7 +21,7 @@ from consents.domain.record import StoredRecord, current, text_hash
 from consents.http.page_endpoint import HEADERS
 from consents.opt_in import wiring as opt_in_wiring
 from consents.opt_in.link_error_pages import new_stamp
-from consents.opt_in.link_visit import Shown
+from consents.opt_in.links import Question
 
 from tests.integration.conftest import Invoke, Tenant
 from tests.integration.faults import BreakCall, error_response, killed, some_times
@@ -90,7 +90,7 @@ class Asked:
         assert link is not None
         assert challenge is not None
         shown_at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
-        return new_stamp(keys, Shown(link, challenge, lang), shown_at)
+        return new_stamp(keys, Question(link, challenge), lang, shown_at)
 
     def open(self, token: str = "", *, lang: str = "", **headers: str) -> Response:
         """Open the link."""

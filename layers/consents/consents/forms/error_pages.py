@@ -9,7 +9,7 @@ from consents.forms.form import Form
 from consents.forms.form_post import Post
 from consents.forms.keys import FormKeys
 from consents.forms.pages import Fill, bare_page, form_page
-from consents.forms.visit import Shown
+from consents.forms.visit import ShownForm
 from consents.http.page_endpoint import PageRequest
 from consents.http.response import Response
 from consents.pages import stamps
@@ -24,7 +24,7 @@ class FormErrorPages:
     def __init__(self, keys: Callable[[], FormKeys]) -> None:
         self._keys = keys
 
-    def error(self, error: errors.RequestError, request: PageRequest[Shown]) -> Response:
+    def error(self, error: errors.RequestError, request: PageRequest[ShownForm]) -> Response:
         """Return the page of an error."""
         shown = request.shown
         if shown and shown.post:
@@ -36,10 +36,10 @@ class FormErrorPages:
                     return replace(self._again(shown, shown.post, now), code="READ_AGAIN")
         return error_page(error, request)
 
-    def _again(self, shown: Shown, post: Post, now: datetime) -> Response:
-        stamp = new_stamp(self._keys(), shown.form, shown.lang, now)
+    def _again(self, shown: ShownForm, post: Post, now: datetime) -> Response:
+        stamp = new_stamp(self._keys(), shown.about, shown.lang, now)
         fill = Fill(stamp, post.number, reads_again=True)
-        return form_page(shown.form, shown.lang, fill, 409)
+        return form_page(shown.about, shown.lang, fill, 409)
 
 
 def new_stamp(keys: FormKeys, form: Form, lang: str, now: datetime) -> str:
@@ -47,7 +47,7 @@ def new_stamp(keys: FormKeys, form: Form, lang: str, now: datetime) -> str:
     return stamps.issue(keys.stamp, form.form_id, page_hash(bare_page(form, lang)), now)
 
 
-def _incomplete(shown: Shown, post: Post, error: Incomplete) -> Response:
+def _incomplete(shown: ShownForm, post: Post, error: Incomplete) -> Response:
     # The stamp stays: nothing was recorded with it, and the page was shown when it says.
     fill = Fill(post.stamp, post.number, error.problems)
-    return form_page(shown.form, shown.lang, fill, 422)
+    return form_page(shown.about, shown.lang, fill, 422)

@@ -4,29 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from consents.domain.record import Receipt
-from consents.domain.sender_profile import SenderProfile
 from consents.forms.form import Form
 from consents.forms.form_post import Post
 from consents.forms.submission import Submission
 from consents.http.page_endpoint import PageRequest
+from consents.pages.shown import Shown
 
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The form that a request is about, in a language, and what was sent if it was."""
-
-    form: Form
-    lang: str
-    post: Post | None = None
-
-    @property
-    def profile(self) -> SenderProfile:
-        """Whose form it is."""
-        return self.form.profile
-
-    def sent(self) -> dict[str, str] | None:
-        """Return the fields of a submission, which can be sent again, or None."""
-        return self.post.fields() if self.post else None
+ShownForm = Shown[Form, Post]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +29,7 @@ class Visit:
 
 
 def visit_of(
-    request: PageRequest[Shown], form: Form, lang: str, post: Post, before: Submission | None
+    request: PageRequest[ShownForm], form: Form, lang: str, post: Post, before: Submission | None
 ) -> Visit:
     """Return a visit, and let the pages of errors show its form."""
     request.shown = Shown(form, lang, post)

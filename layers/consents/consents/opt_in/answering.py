@@ -19,7 +19,7 @@ from consents.opt_in.ask import new_welcome
 from consents.opt_in.challenge import Challenge, Counted, Message, Rate, last_question
 from consents.opt_in.link_pages import bare_page
 from consents.opt_in.link_visit import Visit
-from consents.opt_in.links import Link, LinkKeys, is_secret
+from consents.opt_in.links import Link, LinkKeys, Question, is_secret
 from consents.pages import stamps
 from consents.pages.errors import LinkClosed, ReadAgain
 from consents.pages.page import page_hash
@@ -84,7 +84,7 @@ class Answers:
         self._limit = limit
         self._enqueue = enqueue
 
-    def open(self, token: str) -> tuple[Link, Challenge]:
+    def open(self, token: str) -> Question:
         """Return what a link is about: by its secret, or by the challenge's id for a specimen.
 
         Raises:
@@ -95,7 +95,7 @@ class Answers:
         challenge = self._challenges.find(link.challenge_id) if link else None
         if link is None or challenge is None:
             raise NotFound
-        return link, challenge
+        return Question(link, challenge)
 
     def answer(self, visit: Visit) -> Answer:
         """Record an answer, and return it as it was first received.
@@ -106,7 +106,7 @@ class Answers:
             RateLimited: too many answers from one address.
             Unavailable: the ledger does not hold the record, or is not known to.
         """
-        challenge = visit.challenge
+        challenge = visit.question.challenge
         stamp = stamps.read(self._keys.stamp, challenge.challenge_id, visit.post.stamp)
         if challenge.decided:
             return self._repeat(visit, stamp)
@@ -114,13 +114,13 @@ class Answers:
             raise LinkClosed
         if visit.post.trap:
             raise ReadAgain
-        page = bare_page(visit.link, challenge, visit.lang)
+        page = bare_page(visit.question, visit.lang)
         stamp = stamps.check(stamp, page_hash(page), visit.receipt.received_at)
         self._limit(visit.ip_address, visit.receipt)
         return self._store(_answer(visit, stamp, page), stamp, page, visit)
 
     def _store(self, answer: Answer, stamp: Stamp, page: bytes, visit: Visit) -> Answer:
-        challenge, kept = visit.challenge, page.decode()
+        challenge, kept = visit.question.challenge, page.decode()
         org_id, ledger = challenge.org_id, self._ledger
         if not ledger.keep_page(org_id, answer.page_hash, kept, visit.time_left):
             raise Unavailable
@@ -135,7 +135,7 @@ class Answers:
 
     def _repeat(self, visit: Visit, stamp: Stamp | None) -> Answer:
         """Record the same answer again, or raise `LinkClosed` where another one was first."""
-        found = self._challenges.answered(visit.challenge.challenge_id)
+        found = self._challenges.answered(visit.question.challenge.challenge_id)
         if stamp is None or found is None:
             raise LinkClosed
         first, asked = found
@@ -144,7 +144,7 @@ class Answers:
         return self._record(first, asked, visit)
 
     def _record(self, answer: Answer, asked: Message, visit: Visit) -> Answer:
-        challenge = visit.challenge
+        challenge = visit.question.challenge
         record = records.decision(challenge, asked, answer)
         capture(
             [record],
@@ -162,7 +162,7 @@ class Answers:
 
 def _answer(visit: Visit, stamp: Stamp, page: bytes) -> Answer:
     return Answer(
-        challenge_id=visit.challenge.challenge_id,
+        challenge_id=visit.question.challenge.challenge_id,
         nonce=stamp.nonce,
         agrees=visit.post.agrees,
         at=visit.receipt.received_at,

@@ -2,8 +2,7 @@
 
 from consents.http.response import Response
 from consents.opt_in.answer import Answer
-from consents.opt_in.challenge import Challenge
-from consents.opt_in.links import Link
+from consents.opt_in.links import Link, Question
 from consents.pages import languages, phone_numbers
 from consents.pages.done import Agreed, done_page
 from consents.pages.notice import notice_page
@@ -11,28 +10,30 @@ from consents.pages.page import content, response
 from consents.pages.templating import dictionary, words
 
 
-def bare_page(link: Link, challenge: Challenge, lang: str) -> bytes:
+def bare_page(question: Question, lang: str) -> bytes:
     """Return the question as first shown, without its stamp and number: nobody's data."""
-    return _question(link, challenge, lang)
+    return _question(question, lang)
 
 
 def question_page(
-    link: Link, challenge: Challenge, lang: str, stamp: str, *, reads_again: bool = False
+    question: Question, lang: str, stamp: str, *, reads_again: bool = False
 ) -> Response:
     """Return the question, with its stamp and the last digits of the number."""
+    challenge = question.challenge
     masked = phone_numbers.masked(challenge.contact, challenge.sender)
-    page = _question(link, challenge, lang, stamp=stamp, masked=masked, reads_again=reads_again)
-    return response(409 if reads_again else 200, page, link.profile)
+    page = _question(question, lang, stamp=stamp, masked=masked, reads_again=reads_again)
+    return response(409 if reads_again else 200, page, question.profile)
 
 
-def specimen_page(link: Link, challenge: Challenge, lang: str) -> Response:
+def specimen_page(question: Question, lang: str) -> Response:
     """Return the question without the number, for auditors; it cannot be answered."""
-    page = _question(link, challenge, lang, is_specimen=True)
-    return response(200, page, link.profile)
+    page = _question(question, lang, is_specimen=True)
+    return response(200, page, question.profile)
 
 
-def answered_page(link: Link, challenge: Challenge, lang: str, answer: Answer) -> Response:
+def answered_page(question: Question, lang: str, answer: Answer) -> Response:
     """Return the page after an answer."""
+    link, challenge = question
     if not answer.agrees:
         return notice_page(200, lang, "declined", "check", profile=link.profile)
     agreed = Agreed(
@@ -47,8 +48,7 @@ def answered_page(link: Link, challenge: Challenge, lang: str, answer: Answer) -
 
 
 def _question(
-    link: Link,
-    challenge: Challenge,
+    question: Question,
     lang: str,
     *,
     stamp: str = "",
@@ -56,6 +56,7 @@ def _question(
     reads_again: bool = False,
     is_specimen: bool = False,
 ) -> bytes:
+    link, challenge = question
     values = {
         "title": words(lang)("question"),
         "program": link.program,

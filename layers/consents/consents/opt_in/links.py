@@ -8,6 +8,7 @@ import re
 import string
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from consents.domain.sender_profile import SenderProfile
 from consents.opt_in.challenge import LINK, Challenge, Message
@@ -33,6 +34,18 @@ class Link:
     program: str
     frequency: str
     locale: str
+
+
+class Question(NamedTuple):
+    """What a link asks: the challenge, and what its page shows."""
+
+    link: Link
+    challenge: Challenge
+
+    @property
+    def profile(self) -> SenderProfile:
+        """Whose question it is."""
+        return self.link.profile
 
 
 class LinkKeys:

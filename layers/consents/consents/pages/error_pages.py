@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from consents.domain import errors
-from consents.domain.sender_profile import SenderProfile
 from consents.http.page_endpoint import PageRequest
 from consents.http.response import Response
 from consents.pages import languages
 from consents.pages.errors import FromElsewhere, LinkClosed
 from consents.pages.notice import notice_page
+from consents.pages.shown import Branded, Sent, Shown
 
 type _Message = tuple[int, str, str, str, str]
 
@@ -34,33 +33,20 @@ MESSAGES: Mapping[type[errors.RequestError], _Message] = {
 """Status, code for the log, keys of title and image, and the key of an unusual text."""
 
 
-class Shown(Protocol):
-    """The page that a request is about."""
-
-    @property
-    def lang(self) -> str:
-        """The language of the page."""
-
-    @property
-    def profile(self) -> SenderProfile:
-        """Whose page it is."""
-
-    def sent(self) -> Mapping[str, str] | None:
-        """Return the fields of a submission, which can be sent again, or None."""
-
-
-def error_page[S: Shown](error: errors.RequestError, request: PageRequest[S]) -> Response:
+def error_page[About: Branded, Post: Sent](
+    error: errors.RequestError, request: PageRequest[Shown[About, Post]]
+) -> Response:
     """Return the page of an error that is a message alone."""
     status, code, key, image, text = MESSAGES[type(error)]
     shown = request.shown
     lang = languages.choose(request.query("lang"), "", request.header("accept-language"))
-    again = shown.sent() if shown and status >= 500 else None
+    again = shown.post.fields() if shown and shown.post and status >= 500 else None
     page = notice_page(
         status,
         shown.lang if shown else lang,
         key,
         image,
-        profile=shown.profile if shown else None,
+        profile=shown.about.profile if shown else None,
         message="failed_text" if again else text,
         again=again,
     )
