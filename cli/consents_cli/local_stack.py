@@ -121,6 +121,7 @@ def _bring_up(files: LocalFiles, port: int, build: bool) -> subprocess.Popen[byt
     with _step("MiniStack"):
         process = engine.start(files, port)
         engine.wait_until_ready(process, files, port)
+        witness = local_witness.start(files, process.pid)
     if build:
         with _step("sam build"):
             sam.build(files)
@@ -128,10 +129,9 @@ def _bring_up(files: LocalFiles, port: int, build: bool) -> subprocess.Popen[byt
         sam.deploy(files, engine.url(port))
     with _step("demo organization"):
         stack = connect_local(engine.url(port))
-        witness = local_witness.start(files, process.pid, str(verifier(stack)))
         lock_log(stack)
+        write_policy(stack, local_witness.watch(witness, str(verifier(stack))), files)
         state = _state(stack, engine.url(port))
-        write_policy(stack, local_witness.policy(witness), files)
         files.write_state(state)
     _print(state, files)
     return process

@@ -1,8 +1,10 @@
 """The witness of the local stack: a process of MiniStack's group that ends when MiniStack does.
 
-`python -m consents_cli.local_witness LOG LOCK` serves it, and prints its verifier key and its URL.
+`python -m consents_cli.local_witness LOCK` reads the verifier key of its log from standard input,
+which is known once the stack is deployed, and prints its own and its URL.
 """
 
+import contextlib
 import re
 import secrets
 import subprocess
@@ -11,7 +13,7 @@ from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from consents_audit import Cosigner
 from consents_verify import COSIGNATURE
@@ -28,13 +30,13 @@ _HOST = "127.0.0.1"
 _SECONDS = 10
 
 
-def start(files: "LocalFiles", group: int, log: str) -> subprocess.Popen[str]:
-    """Start the witness of a log, named by its verifier key, in the process group of MiniStack."""
+def start(files: "LocalFiles", group: int) -> subprocess.Popen[str]:
+    """Start a witness in the process group of MiniStack; it waits for its log."""
     with files.witness_log.open("wb") as errors:
         return subprocess.Popen(  # noqa: S603 - no argument comes from a user
-            (sys.executable, "-m", __name__, log, str(files.engine_lock)),
+            (sys.executable, "-m", __name__, str(files.engine_lock)),
             cwd=files.scratch,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -42,9 +44,16 @@ def start(files: "LocalFiles", group: int, log: str) -> subprocess.Popen[str]:
         )
 
 
-def policy(process: subprocess.Popen[str]) -> str:
-    """Return the policy that asks for the cosignature of a witness, empty if it did not start."""
-    key_and_url = process.stdout.readline() if process.stdout else ""
+def watch(process: subprocess.Popen[str], log: str) -> str:
+    """Have a witness watch a log, named by its verifier key; return the policy that asks it.
+
+    The policy is empty if the witness did not start.
+    """
+    given, printed = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
+    with contextlib.suppress(BrokenPipeError):
+        given.write(f"{log}\n")
+        given.close()
+    key_and_url = printed.readline()
     return f"witness local {key_and_url}quorum local\n" if key_and_url else ""
 
 
@@ -84,6 +93,6 @@ def handler(witness: Witness) -> type[BaseHTTPRequestHandler]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{serve(sys.argv[1])}\n")
+    sys.stdout.write(f"{serve(sys.stdin.readline().strip())}\n")
     sys.stdout.flush()
-    locks.wait(Path(sys.argv[2]))
+    locks.wait(Path(sys.argv[1]))

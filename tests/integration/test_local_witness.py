@@ -51,9 +51,9 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 
 @pytest.fixture
-def process(running: Running, log: Log) -> Iterator[subprocess.Popen[str]]:
-    """The witness of the log."""
-    with local_witness.start(running.files, os.getpgrp(), str(log.verifier)) as process:
+def process(running: Running) -> Iterator[subprocess.Popen[str]]:
+    """A witness without a log yet."""
+    with local_witness.start(running.files, os.getpgrp()) as process:
         yield process
         process.kill()
 
@@ -61,7 +61,7 @@ def process(running: Running, log: Log) -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def witness(process: subprocess.Popen[str], log: Log) -> Witness:
     """The witness as the log's policy has it."""
-    log.bucket.write_witness_policy(local_witness.policy(process))
+    log.bucket.write_witness_policy(local_witness.watch(process, str(log.verifier)))
     (witness,) = parse_witness_policy(log.bucket.witness_policy()).witnesses.values()
     return witness
 
@@ -129,10 +129,17 @@ def test_it_ends_when_the_engine_does(
 
 
 def test_witness_that_does_not_start_has_no_policy(running: Running) -> None:
-    with local_witness.start(running.files, os.getpgrp(), "nonsense") as process:
-        assert local_witness.policy(process) == ""
+    with local_witness.start(running.files, os.getpgrp()) as process:
+        assert local_witness.watch(process, "nonsense") == ""
 
     assert "vkey" in running.files.witness_log.read_text()
+
+
+def test_witness_that_crashed_has_no_policy(process: subprocess.Popen[str], log: Log) -> None:
+    process.kill()
+    process.wait(10)
+
+    assert local_witness.watch(process, str(log.verifier)) == ""
 
 
 def test_it_starts_without_the_aws_sdk() -> None:
