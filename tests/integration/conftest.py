@@ -198,7 +198,7 @@ def _queue_url(port: int, name: str) -> str:
 @pytest.fixture
 def dynamodb(engine: None) -> "DynamoDBClient":
     """A client of the engine for what a test prepares or looks at."""
-    return boto3.client("dynamodb", config=Config(**BOTO_CONFIG))
+    return boto3.client("dynamodb", config=Config(**BOTO_CONFIG | {"read_timeout": 60}))
 
 
 @pytest.fixture
