@@ -250,6 +250,20 @@ def test_a_lost_batch_without_missing_records_is_filled_with_repeats(log: Log) -
     assert kinds(log).count(Kind.RECORD) == 12
 
 
+def test_a_lost_batch_of_a_new_log_is_filled_too(log: Log) -> None:
+    log.publish()
+    seal(log, [received(0)])
+    first, *_ = log.table.batches(0, 2)
+    log.bucket.write_batch(first.batch.name, b"")
+
+    with pytest.raises(LogHalted):
+        log.publish()
+    reconcile(log, [received(0)])
+    log.publish()
+    assert len(bodies(log)) == 1
+    assert kinds(log) == [Kind.ORGANIZATION, Kind.RECORD]
+
+
 def test_two_processes_do_not_repair_the_same_positions(log: Log) -> None:
     items = half_published(log)
     log.bucket.write_batch(next(iter(log.table.batches(21, 41))).batch.name, b"")

@@ -7,7 +7,7 @@ from consents.proof.entries import Kind, body_of, entry, tag_of
 
 _SCHEMA = """
 CREATE TABLE record (body BLOB PRIMARY KEY, tag BLOB, received_at TEXT) WITHOUT ROWID;
-CREATE TABLE leaf (body BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
+CREATE TABLE leaf (body BLOB PRIMARY KEY, number INTEGER, kind INTEGER) WITHOUT ROWID;
 """
 _WITHOUT_LEAF = """
 FROM record LEFT JOIN leaf USING (body)
@@ -15,11 +15,11 @@ WHERE number IS NULL AND received_at >= ? AND received_at < ?
 """
 _WITHOUT_RECORD = """
 SELECT number FROM leaf LEFT JOIN record USING (body)
-WHERE tag IS NULL AND body <> zeroblob(32) ORDER BY number
+WHERE tag IS NULL AND body <> zeroblob(32) AND kind <> ? ORDER BY number
 """
 
-SHOWN = {Kind.RECORD, Kind.CHANGED, Kind.BACKFILLED}
-"""The kinds of entries whose record is in the ledger, unless it was removed since."""
+_COMPARED = {Kind.RECORD, Kind.CHANGED, Kind.ORGANIZATION, Kind.BACKFILLED}
+"""The kinds of entries of what there is, unless it was removed since."""
 
 
 class Comparison:
@@ -41,8 +41,8 @@ class Comparison:
 
     def add_leaves(self, leaves: Iterable[tuple[int, bytes]]) -> None:
         """Add the entries of leaves, in order: of equal ones the first counts."""
-        rows = ((body_of(one), number) for number, one in leaves if one[0] in SHOWN)
-        self._database.executemany("INSERT OR IGNORE INTO leaf VALUES (?, ?)", rows)
+        rows = ((body_of(one), number, one[0]) for number, one in leaves if one[0] in _COMPARED)
+        self._database.executemany("INSERT OR IGNORE INTO leaf VALUES (?, ?, ?)", rows)
 
     def has_leaf(self, body: bytes) -> bool:
         """Return whether there is a leaf with a body."""
@@ -61,4 +61,5 @@ class Comparison:
 
     def without_record(self) -> Iterator[int]:
         """Return the leaves whose record is not in the ledger; the end of a backfill has none."""
-        return (number for (number,) in self._database.execute(_WITHOUT_RECORD))
+        found = self._database.execute(_WITHOUT_RECORD, [Kind.ORGANIZATION])
+        return (number for (number,) in found)
