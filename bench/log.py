@@ -112,9 +112,9 @@ def _item(number: int) -> dict[str, Any]:
     evidence = {"consent_method": "checkbox", "form_url": "https://example.com/signup"}
     evidence |= {"ip_address": "203.0.113.42", "user_agent": "Mozilla/5.0 " + "x" * 100}
     texts = {
-        "sk": f"+15550001111#2026-05-01T12:00:00.000Z#opt_in#{number:032x}",
+        "sk": f"+15550001111#2026-05-01T12:00:00.000Z#opt-in#{number:032x}",
         "wire": "attested",
-        "status": "opt_in",
+        "status": "opt-in",
         "effective_at": "2026-05-01T12:00:00.000Z",
         "received_at": "2026-05-01T12:00:01.000Z",
         "request_id": "01JTBQH2FZ8K1RXC0WJ4Z9P3VM",

@@ -203,6 +203,16 @@ def test_record_that_is_no_record_is_shown_and_judged_by_its_leaf(world: ProofWo
     assert b"Record of another form" in files(pack)["COVER.html"]
 
 
+def test_record_whose_status_was_altered_is_on_the_cover(world: ProofWorld) -> None:
+    (name, item), *_ = world.ledger.items()
+    world.ledger[name] = {**item, "status": {"S": "opted_in"}}
+    world.anchor(NOW + timedelta(minutes=30))
+    pack = world.prove()
+
+    assert sorted(words(pack.report, "record")) == ["NOT LOGGED", "WITHHELD"]
+    assert b"Record of another form" in files(pack)["COVER.html"]
+
+
 @pytest.mark.parametrize("name", ["tile/0/000.p/3", "tile/entries/000.p/3"])
 def test_tile_that_was_altered_breaks_the_pack(world: ProofWorld, name: str) -> None:
     content = world.store.objects[name]

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from consents.domain.record import Status
 from consents.pages import templating
 from consents.proof import cover_words as words
 
@@ -91,7 +92,7 @@ def _shown(record: str | None, files: Mapping[str, bytes]) -> dict[str, Any]:
         evidence = {**content["evidence"]}
         agreement_text = files.get(f"texts/{evidence.get('agreement_text_hash')}.txt", b"")
         return {
-            "status": content["status"],
+            "status": Status(content["status"]).value,
             "sender": content["sk"].partition("#")[0],
             "effective_at": _date(content["effective_at"]),
             "received_at": _date(content["received_at"]),
@@ -101,7 +102,7 @@ def _shown(record: str | None, files: Mapping[str, bytes]) -> dict[str, Any]:
             "agreement_text": agreement_text.decode(),
         }
     except (AttributeError, KeyError, TypeError, ValueError):
-        return {"status": None, "json": record}
+        return {"status": None, "json": record, "agreement_text": ""}
 
 
 def _label(name: str) -> str:
