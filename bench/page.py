@@ -32,7 +32,13 @@ _STAMP = stamps.issue(_KEYS.stamp, _FORM_ID, "0" * 64, _NOW)
 
 def store(endpoint: str, table: str) -> None:
     """Write the form and its submission to a table."""
-    client = boto3.client("dynamodb", endpoint_url=endpoint)
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="bench",
+        aws_secret_access_key="bench",
+    )
     for item in (form_item(_form()), submission_item(_submission())):
         client.put_item(TableName=table, Item=encode_item(item))
 
