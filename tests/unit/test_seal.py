@@ -1,5 +1,7 @@
 """Stage 1 of the log: which entries a change of the ledger makes."""
 
+import hmac
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
@@ -150,3 +152,26 @@ def test_entries_are_stored_before_they_have_positions(world: World) -> None:
         world.seal(Change(None, item()))
 
     assert world.positions.count() == 0
+
+
+def test_a_guess_without_a_secret_matches_no_entry() -> None:
+    """Every number of a prefix, by all that a reader of the log knows, and by another seed."""
+    world = World()
+    world.seal(*(Change(None, item(number)) for number in range(100)))
+    logged = {part for one in world.entries() for part in (one[1:33], one[33:])}
+    table = tlog.tree_hash(ROOTS)
+    known = [b"", bytes(32), b"org_1", table, organization_entry("org_1", table)[1:33]]
+
+    def guesses(number: int, key: bytes) -> set[bytes]:
+        guessed = item(number)
+        org_id, contact = records.subject(guessed)
+        record = records.record_json(guessed)
+        hashed = {sha256(text).digest() for text in (contact.encode(), key + record)}
+        return hashed | {contact_tag(key, org_id, contact), hmac.digest(key, record, "sha256")}
+
+    for number in range(10_000):
+        bucket = bucket_keys.bucket_of(*records.subject(item(number)))
+        for key in (*known, bucket_keys.bucket_key(bytes(32), bucket)):
+            assert not guesses(number, key) & logged
+    true = bucket_keys.bucket_key(SEED, bucket_keys.bucket_of("org_1", "+15554440007"))
+    assert guesses(7, true) & logged
