@@ -20,7 +20,7 @@ from consents_cli.stack import Stack
 from tests.e2e.files import BULK, Put, Queues, Row, Summary, as_csv, bulk_row, post, report, totals
 from tests.e2e.local_stack import LocalStack
 
-MANY = 30_000
+MANY = 20_000
 PLANNER, WORKER = "PlanImportFunction", "ImportPartFunction"
 
 FAULTS: Sequence[tuple[Mapping[str, str], str]] = [
@@ -40,8 +40,8 @@ class Killer:
         self._leader = (stack.folder / "engine.lock").read_text().strip()
         self._chance = chance
         self._due = {
-            PLANNER: sorted(chance.sample(range(5, 25), 3)),
-            WORKER: sorted(chance.sample(range(2, 27), 6)),
+            PLANNER: sorted(chance.sample(range(3, 16), 3)),
+            WORKER: sorted(chance.sample(range(2, 18), 5)),
         }
 
     def strike(self, reached: Import) -> None:
