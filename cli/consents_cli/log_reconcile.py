@@ -24,7 +24,7 @@ from consents_cli.stack import Stack, open_stack
 
 
 @dataclass(frozen=True, slots=True)
-class Both:
+class LedgerAndLog:
     """The ledger and the log of a stack."""
 
     stack: Stack
@@ -32,7 +32,7 @@ class Both:
     reconciler: Reconciler
 
     @classmethod
-    def of(cls, stack: Stack) -> "Both":
+    def of(cls, stack: Stack) -> "LedgerAndLog":
         """Return those of a stack.
 
         Raises:
@@ -52,15 +52,15 @@ class Both:
         )
         return (item for page in pages for item in page["Items"])
 
-    def began(self, now: datetime) -> datetime:
-        """Return when the log was anchored first, or now: before, records were not logged."""
+    def began(self, latest: datetime) -> datetime:
+        """Return when the log was anchored first, at the latest a time: what is newer may wait."""
         first = min(self.bucket.anchor_sizes(), default=None)
         if first is None:
-            return now
+            return latest
         found = self.stack.s3().head_object(
             Bucket=self.stack.output("LogBucket"), Key=anchor_name(first)
         )
-        return found["LastModified"]
+        return min(found["LastModified"], latest)
 
 
 Since = Annotated[
@@ -80,11 +80,10 @@ def reconcile(
     Reads the whole ledger and the whole log. Run it after the ledger's stream was off, and where
     the log halts because LogTable was restored or a batch is lost. A repeat changes nothing.
     """
-    both, now = Both.of(open_stack(stack, region)), datetime.now(UTC)
+    both, now = LedgerAndLog.of(open_stack(stack, region)), datetime.now(UTC)
     start = since.replace(tzinfo=UTC) if since else None
-    found = _run(
-        lambda: both.reconciler.reconcile(both.items(), both.began(now), start, now - MERGE_DELAY)
-    )
+    before = now - MERGE_DELAY
+    found = _run(lambda: both.reconciler.reconcile(both.items(), both.began(before), start, before))
     made: dict[str, Any] = {
         "checked": found.checked,
         "logged": found.logged,
@@ -99,8 +98,8 @@ def backfill(stack: StackName = None, region: Region = None, as_json: AsJson = F
 
     Reads the whole ledger and the whole log. Interrupted, it can be run again.
     """
-    both, now = Both.of(open_stack(stack, region)), datetime.now(UTC)
-    found = _run(lambda: both.reconciler.backfill(both.items(), both.began(now), now))
+    both, now = LedgerAndLog.of(open_stack(stack, region)), datetime.now(UTC)
+    found = _run(lambda: both.reconciler.backfill(both.items(), both.began(now - MERGE_DELAY), now))
     made = {"checked": found.checked, "logged": found.logged}
     output.show(made, as_json=as_json, people=lambda: output.details(made))
 
