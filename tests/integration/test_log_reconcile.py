@@ -1,7 +1,8 @@
 """Records without a leaf, leaves without a record, and positions that are lost."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from consents.proof.reconcile import (
 from consents.proof.records import Item
 from consents.proof.seal import Change
 
+from tests.integration.faults import BreakCall, breaker, table_breaker
 from tests.integration.transparency import Log, item
 from tests.integration.watched import Watched
 
@@ -33,6 +35,18 @@ NOW = BEGAN + timedelta(days=30)
 def log(tables: Watched, template: dict[str, Any]) -> Log:
     """A log without entries."""
     return Log(tables, template["Resources"]["LogTable"]["Properties"])
+
+
+@pytest.fixture
+def break_table(log: Log) -> Iterator[BreakCall]:
+    """Let a fault respond to calls of the log's table."""
+    yield from table_breaker(log.dynamodb)
+
+
+@pytest.fixture
+def break_bucket(log: Log) -> Iterator[BreakCall]:
+    """Let a fault respond to calls of the log's bucket."""
+    yield from breaker(log.s3, "s3")
 
 
 def received(number: int, at: datetime = BEGAN + timedelta(days=1)) -> Item:
@@ -262,6 +276,35 @@ def test_a_lost_batch_of_a_new_log_is_filled_too(log: Log) -> None:
     log.publish()
     assert len(bodies(log)) == 1
     assert kinds(log) == [Kind.ORGANIZATION, Kind.RECORD]
+
+
+@pytest.mark.parametrize("writes", range(7))
+def test_a_run_killed_at_any_write_is_completed_by_the_next(
+    log: Log, break_table: BreakCall, break_bucket: BreakCall, writes: int
+) -> None:
+    items = half_published(log)
+    one, _, other, _ = log.table.batches(21, 41)
+    for lost in (one, other):
+        log.bucket.write_batch(lost.batch.name, b"")
+    items += [received(60)]  # which the stream missed
+    left = [writes]
+
+    def count(**_: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+
+    for call in ("PutItem", "TransactWriteItems", "UpdateItem"):
+        break_table(call, count)
+    break_bucket("PutObject", count)
+    with suppress(KeyboardInterrupt):
+        reconcile(log, items)
+    left[0] = 1 << 30
+
+    reconcile(log, items)
+    log.publish()
+    assert reconcile(log, items) == Found(41, 0, 0, [])
+    assert len(bodies(log)) == 41
 
 
 def test_two_processes_do_not_repair_the_same_positions(log: Log) -> None:
