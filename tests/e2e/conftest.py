@@ -13,6 +13,7 @@ from consents_cli import sam
 from consents_cli.local_files import LocalFiles
 from consents_cli.stack import Stack, connect_local
 
+from tests.e2e import browser as browsers
 from tests.e2e.files import Put, Queues, Summary, dropped_as
 from tests.e2e.local_stack import LocalStack, eventually, running_stack
 
@@ -80,6 +81,13 @@ def _sealing(functions: Any) -> dict[str, Any]:
     mappings = functions.list_event_source_mappings()["EventSourceMappings"]
     (found,) = [one for one in mappings if "SealRecords" in one["FunctionArn"]]
     return dict(found)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Chromium, started once for a file."""
+    with browsers.chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

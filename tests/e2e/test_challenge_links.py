@@ -28,13 +28,6 @@ WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWi
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """Chromium, started once."""
-    with browsers.chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def caller(stack: LocalStack) -> dict[str, Any]:
     """An organization with a sender."""
     return organizations.create(stack)

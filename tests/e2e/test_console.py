@@ -25,13 +25,6 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """Chromium, started once."""
-    with browsers.chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def console(stack: LocalStack) -> Iterator[Console]:
     """The console of the local stack."""
     with running_console(stack) as running:
