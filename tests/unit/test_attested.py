@@ -245,7 +245,7 @@ def test_a_record_keeps_its_evidence_as_sent() -> None:
 def test_an_agreement_text_is_hashed_as_utf_8() -> None:
     text = "J'accepte \u00e0 Z\u00fcrich \U0001f600"
     record = attested_record(with_field(CHECKBOX, "evidence.agreement_text", text))
-    assert record.agreement_text_hash == sha256(text.encode("utf-8")).hexdigest()
+    assert record.evidence["agreement_text_hash"] == sha256(text.encode("utf-8")).hexdigest()
 
 
 def test_a_phone_number_id_in_upper_case_is_the_same_record() -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import phonenumbers
+from consents.domain import numbering_plans
 from consents.domain.record import timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +73,11 @@ def is_possible(number: str) -> bool:
     )
     reason = phonenumbers.is_possible_number_with_reason(parsed)
     return bool(reason == phonenumbers.ValidationResult.IS_POSSIBLE)
+
+
+def test_lengths_are_those_of_the_library() -> None:
+    """`make lock` writes them."""
+    assert numbering_plans.possible_lengths() == numbering_plans.lengths_of_library()
 
 
 @given(NUMBERS | DIGITS.map("+{}".format) | st.from_regex(r"\+?[0-9 \u0660-\u0669]{1,16}\n?"))

@@ -376,7 +376,7 @@ def _page(response: dict[str, Any] | CallError) -> Page | CallError:
 
 
 def _code(result: Mapping[str, Any]) -> str:
-    return str(result.get("Error", {}).get("Code", ""))
+    return str(result["Error"].get("Code", "")) if "Error" in result else ""
 
 
 @cache

@@ -45,12 +45,5 @@ def capture(
         stored = ledger.append(org_id, valid, receipt, time_left)
     if valid and not any(stored):
         raise Unavailable
-    results = iter(stored)
-    return [
-        record if isinstance(record, Rejected) else _stored(in_ledger=next(results))
-        for record in records
-    ]
-
-
-def _stored(*, in_ledger: bool) -> Stored:
-    return Stored.ACCEPTED if in_ledger else Stored.UNAVAILABLE
+    results = (Stored.ACCEPTED if in_ledger else Stored.UNAVAILABLE for in_ledger in stored)
+    return [record if isinstance(record, Rejected) else next(results) for record in records]

@@ -167,12 +167,12 @@ class Ledger:
         time_left: Callable[[], float],
     ) -> tuple[list[Key], Codes]:
         """Return each record's key, and the code of each key that was tried."""
-        without_text = self._insert_texts(org_id, records, time_left)
+        not_stored = self._insert_texts(org_id, records, time_left)
         keys = [record_key(org_id, record) for record in records]
         items: dict[Key, Item] = {}
         each = zip(keys, records, receipts, salts(len(records)), strict=True)
         for key, record, receipt, salt in each:
-            if key not in items and record.agreement_text_hash not in without_text:
+            if key not in items and record.agreement_text not in not_stored:
                 items[key] = record_item(key, record, receipt, salt)
         return keys, self._insert(items, time_left)
 
@@ -191,19 +191,14 @@ class Ledger:
         records: Sequence[ConsentRecord],
         time_left: Callable[[], float],
     ) -> set[str | None]:
-        """Store the texts that this process has not stored; return the hashes that failed."""
-        texts = {
-            text_key(org_id, record.agreement_text_hash): record.agreement_text
-            for record in records
-            if record.agreement_text is not None and record.agreement_text_hash is not None
-        }
-        new = {
-            key: text_item(key, text) for key, text in texts.items() if key not in self._known_texts
-        }
-        codes = self._insert(new, time_left)
+        """Store the texts that this process has not stored; return those that failed."""
+        texts = {record.agreement_text for record in records if record.agreement_text is not None}
+        keys = {text_key(org_id, domain.text_hash(text)): text for text in texts}
+        new = {key: text for key, text in keys.items() if key not in self._known_texts}
+        codes = self._insert({key: text_item(key, text) for key, text in new.items()}, time_left)
         stored = {key for key, code in codes.items() if code in _STORED}
         self._known_texts.update(dict.fromkeys(stored))
-        return {hash_in_key(key) for key in new.keys() - stored}
+        return {text for key, text in new.items() if key not in stored}
 
     def _insert(self, items: Mapping[Key, Item], time_left: Callable[[], float]) -> Codes:
         """Insert items, several calls at a time, again while throttled and there is time.
@@ -231,11 +226,11 @@ class Ledger:
         A `DuplicateItem` is success: the item is there, from a repeat or from our own first try
         whose response was lost.
         """
-        batches = list(batched(items, STATEMENTS_PER_CALL, strict=False))
-        results = self._table.insert_all([[items[key] for key in one] for one in batches], has_time)
+        keys = list(batched(items, STATEMENTS_PER_CALL, strict=False))
+        batches = list(batched(items.values(), STATEMENTS_PER_CALL, strict=False))
         codes: Codes = {}
-        for keys, result in zip(batches, results, strict=True):
-            codes |= _codes(keys, result)
+        for each, result in zip(keys, self._table.insert_all(batches, has_time), strict=True):
+            codes |= _codes(each, result)
         return codes
 
 

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from consents.domain.numbering_plans import possible_lengths
+
 CLOCK_SKEW = timedelta(minutes=5)
 """How far ahead of the receipt a date may lie: clients' clocks differ."""
 
@@ -72,28 +74,11 @@ def _of_possible_length(number: str) -> str:
 
 @cache
 def _is_possible(first_digits: str, digits: int) -> bool:
+    plans = possible_lengths()
     for width in (1, 2, 3):  # country calling codes are prefix-free, so the first found is the one
-        lengths = _national_lengths(first_digits[:width])
-        if lengths:
+        if lengths := plans.get(first_digits[:width]):
             return digits - width in lengths
     return False
-
-
-def _national_lengths(country_code: str) -> frozenset[int]:
-    """Return the lengths of full national numbers under a calling code, if it is known."""
-    # Loaded with the first number: not every function reads one.
-    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
-
-    regions = COUNTRY_CODE_TO_REGION_CODE.get(int(country_code))
-    if regions is None:
-        return frozenset()
-    metadata = (
-        PhoneMetadata.metadata_for_nongeo_region(int(country_code))
-        if regions[0] == "001"
-        else PhoneMetadata.metadata_for_region(regions[0])
-    )
-    plan = metadata.general_desc if metadata else None
-    return frozenset(plan.possible_length) if plan else frozenset()
 
 
 def iso8601(value: object, info: ValidationInfo[Any]) -> datetime:

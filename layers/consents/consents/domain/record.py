@@ -69,7 +69,7 @@ class ConsentRecord(NamedTuple):
     """One organization may, or may not, message a contact from a sender; and the evidence.
 
     `dated_at` is the instant that the caller sent, in UTC, or None. `evidence` is kept as sent,
-    except for an agreement text, which it names by its hash. `not_before` is the effective time of
+    except for `agreement_text`, which it names by its hash. `not_before` is the effective time of
     what a revocation without a date revokes: it counts no earlier.
     """
 
@@ -83,11 +83,6 @@ class ConsentRecord(NamedTuple):
     correlation_id: str | None = None
     agreement_text: str | None = None
     not_before: datetime | None = None
-
-    @property
-    def agreement_text_hash(self) -> str | None:
-        """The hash of the agreement text, if the evidence has one."""
-        return self.evidence.get("agreement_text_hash")
 
     def digest(self) -> str:
         """Return 128 bits, in hex, of the SHA-256 of the content: everything but the receipt.
