@@ -42,7 +42,7 @@ RUNTIME = (
 API = ("CaptureConsents", "CreateBulkConsents", "CaptureConsent", "NotFound")
 FILES = ("CreateImport", "GetImport", "ListImports", "PlanImport", "ImportPart", "FailImport")
 """These have clients that the idiom lacks: they are compared, but have no limit."""
-_IMPORT, _FIRST_RESPONSE, _PAGE = Limits(cpu=0.35), Limits(cpu=0.3), Limits(cpu=1.25)
+_IMPORT, _FIRST_RESPONSE, _PAGE = Limits(cpu=0.35), Limits(cpu=0.3), Limits(cpu=1.1)
 
 PROCESS = """
 import json, os, sys

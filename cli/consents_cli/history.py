@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from consents.decisions.api import Sender
 from consents.decisions.decide import Question, Reason, decide, speaking
-from consents.domain import fields
+from consents.domain import formats
 from consents.domain.record import EVERY_SENDER, Status, StoredRecord, Wire
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -86,10 +86,10 @@ def named_sender(stack: Stack, org_id: str, sender: str) -> Sender:
     Raises:
         Failed: it has another form, or the organization does not own the phone number id.
     """
-    if fields.is_uuid(sender):
+    if formats.is_uuid(sender):
         phone_number_id = sender.lower()
         return Sender(_own_number(stack, org_id, phone_number_id), phone_number_id)
-    if not fields.is_sender_id(sender) and sender != EVERY_SENDER:
+    if not formats.is_sender_id(sender) and sender != EVERY_SENDER:
         raise Failed(f"invalid sender {sender!r}: not a number, short code, MG SID or UUID")
     return Sender(sender, None)
 

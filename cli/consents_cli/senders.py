@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import typer
 from consents.accounts.directory_writer import Sender
-from consents.domain import fields
+from consents.domain import formats
 
 from consents_cli import output
 from consents_cli.errors import Failed
@@ -47,7 +47,7 @@ def add(stack: Stack, org_id: str, phone_number: str, phone_number_id: str | Non
         for known in stack.entries.entry(org_id).senders:
             if known.phone_number == phone_number:
                 phone_number_id = known.phone_number_id
-    elif not fields.is_uuid(phone_number_id):
+    elif not formats.is_uuid(phone_number_id):
         raise Failed(f"invalid phone number id {phone_number_id!r}: not a UUID")
     sender = Sender((phone_number_id or str(uuid4())).lower(), phone_number)
     stack.entries.add_sender(org_id, sender, datetime.now(UTC))
@@ -60,9 +60,6 @@ def number(text: str) -> str:
     Raises:
         Failed: it is not one.
     """
-    try:
-        return fields.possible_number(text)
-    except ValueError:
-        raise Failed(
-            f"invalid number {text!r}: not an E.164 number, such as +15550001111"
-        ) from None
+    if not formats.is_contact(text):
+        raise Failed(f"invalid number {text!r}: not an E.164 number, such as +15550001111")
+    return text

@@ -2,7 +2,7 @@
 
 import re
 
-from consents.domain import fields
+from consents.domain import formats
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -56,7 +56,7 @@ def url_of(desk: Desk, org_id: str, sought: str) -> str:
 def contact_in(sought: str) -> str:
     """Return the number in what a person typed, or raise `NotHere`."""
     number = _SEPARATORS.sub("", sought)
-    if not fields.is_contact(number):
+    if not formats.is_contact(number):
         raise NotHere(_HINT)
     return number
 

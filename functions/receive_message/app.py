@@ -6,11 +6,11 @@ from typing import Any
 from consents.aws.sqs import process_batch
 from consents.domain.record import Receipt
 from consents.http.request import Context
-from consents.opt_in import wiring
+from consents.opt_in import inbound_wiring, wiring
 from consents.opt_in.queues import parse_inbound
 
 challenges = wiring.challenges()
-inbox = wiring.inbox()
+inbox = inbound_wiring.inbox()
 
 
 def handler(event: dict[str, Any], context: Context) -> Any:

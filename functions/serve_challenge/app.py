@@ -1,7 +1,7 @@
 """GET and HEAD /c/{token}: the question that a text message links to. It changes nothing."""
 
 from consents import wiring
-from consents.domain import fields
+from consents.domain import formats
 from consents.domain.errors import NotFound
 from consents.http.page_endpoint import PageRequest, page_endpoint
 from consents.http.response import Response
@@ -29,7 +29,7 @@ def handler(request: PageRequest[ShownQuestion]) -> Response:
     asked, accepted = request.query("lang"), request.header("accept-language")
     lang = languages.choose(asked, question.link.locale, accepted)
     request.shown = Shown(question, lang)
-    if fields.is_uuid(token):
+    if formats.is_uuid(token):
         return specimen_page(question, lang)
     now = request.receipt.received_at
     if question.challenge.state(now) is not State.PENDING:

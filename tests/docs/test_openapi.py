@@ -37,7 +37,7 @@ from consents.imports.import_state import Counts, Import, PendingUpload
 from consents.imports.limits import MAX_OPEN_UPLOADS
 from consents.opt_in import api as opt_in
 from consents.opt_in import twilio_webhook
-from consents.opt_in.api import Opened
+from consents.opt_in.ask import Opened
 from consents.opt_in.challenge import MessageState
 from consents.opt_in.challenge import State as ChallengeState
 from consents.proof import api as log_api

@@ -18,12 +18,12 @@ PYDANTIC = {
     "annotated_types",
     "pydantic",
     "pydantic_core",
-    "typing_extensions",
     "typing_inspection",
 }
 POWERTOOLS = {"aws_lambda_powertools", "botocore", "jmespath"}
 """Of botocore it takes the name, to add its own to that of clients."""
-AT_IMPORT = POWERTOOLS | PYDANTIC | {"cachetools", "orjson"}
+WITHOUT_PYDANTIC = POWERTOOLS | {"cachetools", "orjson", "typing_extensions"}
+AT_IMPORT = WITHOUT_PYDANTIC | PYDANTIC
 ONLY_HERE = {
     "OpenSSL",
     "_awscrt",
@@ -40,9 +40,6 @@ OF_THE_LOG = {"get_log", "get_log_keys", "publish_log", "seal_records"}
 WITH_CLIENT |= OF_THE_LOG | {"make_proof", "plan_import"}
 """They have clients of S3, SQS or KMS."""
 
-WITHOUT_FIELDS = OF_THE_LOG | {"receive_twilio"}
-"""They validate no field, so they load no pydantic."""
-
 OF_PAGES = {
     "answer_challenge",
     "serve_challenge",
@@ -52,6 +49,9 @@ OF_PAGES = {
 }
 TEMPLATES = {"jinja2", "markupsafe"}
 """Only the functions of pages load them, and that of packs, which have a cover."""
+
+WITHOUT_FIELDS = OF_THE_LOG | OF_PAGES | {"receive_message", "receive_twilio", "send_message"}
+"""They validate no field, so they load no pydantic."""
 
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 
@@ -99,9 +99,8 @@ def load(function: str, *events: object) -> dict[str, list[str]]:
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.usefixtures("engine")
 def test_a_function_loads_these_packages_and_no_others(function: str) -> None:
-    needed = AT_IMPORT - (PYDANTIC if function in WITHOUT_FIELDS else set())
+    needed = {*(WITHOUT_PYDANTIC if function in WITHOUT_FIELDS else AT_IMPORT)}
     needed |= CLIENT if function in WITH_CLIENT else set()
-    needed |= {"typing_extensions"} if function in WITHOUT_FIELDS else set()
     needed |= TEMPLATES if function in OF_PAGES | {"make_proof"} else set()
     needed |= {"segno"} if function == "serve_poster" else set()
     if function == "get_log_keys":  # it makes its client for the first request
@@ -123,4 +122,4 @@ def test_responses_load_no_client_of_botocore(tenant: Tenant, event: str) -> Non
 @pytest.mark.usefixtures("engine")
 def test_a_page_loads_no_client_of_botocore(event: str) -> None:
     loaded = set(load(event.partition(".")[0], event_of(event))["answer"])
-    assert loaded - ONLY_HERE - {"segno"} == AT_IMPORT | TEMPLATES
+    assert loaded - ONLY_HERE - {"segno"} == WITHOUT_PYDANTIC | TEMPLATES

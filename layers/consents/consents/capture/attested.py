@@ -8,7 +8,7 @@ from typing import Any, NotRequired, TypedDict, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from consents.domain import errors, fields
+from consents.domain import errors, fields, formats
 from consents.domain.outcome import Fault, Outcome, Rejected, Stored
 from consents.domain.record import ConsentRecord, Status, Wire, text_hash
 from consents.http import json_text
@@ -104,7 +104,7 @@ def phone_number_ids(records: Iterable[Any]) -> set[str]:
     """Return the valid `phone_number_id`s of the records, in lower case."""
     named = (record.get("phone_number_id") for record in records if isinstance(record, dict))
     different = {name for name in named if isinstance(name, str)}  # mostly one, in 1000 records
-    return {name.lower() for name in different if fields.is_uuid(name)}
+    return {name.lower() for name in different if formats.is_uuid(name)}
 
 
 def read(record: Any, context: ReadContext) -> ConsentRecord | Rejected:

@@ -12,7 +12,7 @@ from typing import Any
 
 from consents.accounts.directory import Directory
 from consents.capture.bulk_consents import canonical_sender
-from consents.domain import fields
+from consents.domain import fields, formats
 from consents.domain.errors import Invalid, NotFound
 from consents.domain.record import EVERY_SENDER
 from consents.http.json_api import parse_object
@@ -132,7 +132,7 @@ def parse_search(request: Request) -> SearchQuestion:
     names = ("contact_number", "phone_number_id", "sender_id", "limit", "cursor")
     sent, faults = _members(request, names)
     contact = sent.get("contact_number")
-    if not fields.is_contact(contact):
+    if not formats.is_contact(contact):
         faults["contact_number"] = _fault(sent, "contact_number")
     names_sender = "phone_number_id" in sent or "sender_id" in sent
     sender = sender_of(sent, faults) if names_sender else None
@@ -204,10 +204,10 @@ def sender_of(sent: Mapping[str, Any], faults: Faults) -> SenderName:
     if ("phone_number_id" in sent) == ("sender_id" in sent):
         faults["phone_number_id"] = ONE_OF
     elif "sender_id" in sent:
-        if fields.is_sender_id(sender_id):
+        if formats.is_sender_id(sender_id):
             return SenderName(sender_id=sender_id)
         faults["sender_id"] = MESSAGES["sender_id"]
-    elif fields.is_uuid(phone_number_id):
+    elif formats.is_uuid(phone_number_id):
         return SenderName(phone_number_id=phone_number_id.lower())
     else:
         faults["phone_number_id"] = MESSAGES["phone_number_id"]

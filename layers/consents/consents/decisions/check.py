@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from consents.decisions.decide import Decision, Question, Reason, decide
-from consents.domain.fields import is_contact
+from consents.domain.formats import is_contact
 from consents.domain.record import Statement
 from consents.domain.rules import Rules
 

@@ -13,7 +13,7 @@ from consents.capture import attested
 from consents.decisions import api
 from consents.decisions.consent_ids import ConsentIds, Pair
 from consents.decisions.revoke import Revoked
-from consents.domain import fields
+from consents.domain import fields, formats
 from consents.domain.outcome import Fault, Outcome, Rejected, Stored
 from consents.domain.record import EVERY_SENDER
 from consents.http import json_text
@@ -160,7 +160,7 @@ class Renderer:
 
 
 def _outcome(contact: Any, revoked: Mapping[str, Revoked]) -> Outcome:
-    if not fields.is_contact(contact):
+    if not formats.is_contact(contact):
         return _NOT_E164
     return Stored.ACCEPTED if contact in revoked else Stored.UNAVAILABLE
 

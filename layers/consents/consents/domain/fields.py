@@ -7,17 +7,17 @@ API has its own message for a field.
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from ipaddress import IPv6Address
 from ipaddress import ip_address as parse_ip_address
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import Annotated, Any, Literal, TypeGuard
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from consents.domain.numbering_plans import possible_lengths
+from consents.domain import formats, numbering_plans
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far ahead of the receipt a date may lie: clients' clocks differ."""
@@ -29,12 +29,6 @@ NOT_ONE_LINE = "not_one_line"
 """The error type of a text that has line ends."""
 
 _ONE_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
-_E164 = r"\+[1-9][0-9]{1,14}"
-_SENDER_ID = r"(?:MG[0-9a-fA-F]{32}|\+[1-9][0-9]{1,14}|[0-9]{3,8})"
-_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_CORRELATION_ID = "[0-9a-fA-F]{32}"
-_IS_UUID, _IS_CORRELATION_ID = re.compile(_UUID), re.compile(_CORRELATION_ID)
-_IS_SENDER_ID = re.compile(_SENDER_ID)
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _RFC3339 = (
     rf"^{_DAY}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{{2}}:[0-5][0-9])$"
@@ -55,30 +49,10 @@ _URL = r"^[^\x00-\x20\x7f\\\s]*$"
 """No white space, control character or backslash: urlsplit silently drops some of them."""
 
 
-def possible_number(number: str) -> str:
-    """Return an E.164 number of a length that its country's numbering plan allows.
-
-    Possible, not valid: ranges are assigned every day, lengths hardly ever change. A trunk prefix
-    (`+44 0...`) is rejected: a second spelling would split one contact's history in two.
-    """
-    if not re.fullmatch(_E164, number):
-        raise ValueError("not an E.164 number")
-    return _of_possible_length(number)
-
-
 def _of_possible_length(number: str) -> str:
-    if not _is_possible(number[1:4], len(number) - 1):
+    if not numbering_plans.has_possible_length(number):
         raise ValueError("not a possible number")
     return number
-
-
-@cache
-def _is_possible(first_digits: str, digits: int) -> bool:
-    plans = possible_lengths()
-    for width in (1, 2, 3):  # country calling codes are prefix-free, so the first found is the one
-        if lengths := plans.get(first_digits[:width]):
-            return digits - width in lengths
-    return False
 
 
 def iso8601(value: object, info: ValidationInfo[Any]) -> datetime:
@@ -191,34 +165,11 @@ def _is_host(netloc: str, host: str) -> bool:
     return len(host) <= 253 and all(_HOST_LABEL.fullmatch(label) for label in labels)
 
 
-def is_uuid(value: object) -> TypeGuard[str]:
-    """Return whether a value is the text of a UUID with hyphens."""
-    return isinstance(value, str) and bool(_IS_UUID.fullmatch(value))
-
-
-def is_sender_id(value: object) -> TypeGuard[str]:
-    """Return whether a value is an E.164 number, a short code or a messaging service SID."""
-    return isinstance(value, str) and bool(_IS_SENDER_ID.fullmatch(value))
-
-
-def is_contact(value: object) -> TypeGuard[str]:
-    """Return whether a value is a possible number in E.164."""
-    try:
-        return isinstance(value, str) and bool(possible_number(value))
-    except ValueError:
-        return False
-
-
-def is_correlation_id(value: object) -> bool:
-    """Return whether a value is 32 hex digits."""
-    return isinstance(value, str) and bool(_IS_CORRELATION_ID.fullmatch(value))
-
-
-Uuid = Annotated[str, Strict(), Field(pattern=f"^{_UUID}$")]
-CorrelationId = Annotated[str, Strict(), Field(pattern=f"^{_CORRELATION_ID}$")]
-SenderId = Annotated[str, Strict(), Field(pattern=f"^{_SENDER_ID}$")]
+Uuid = Annotated[str, Strict(), Field(pattern=f"^{formats.UUID}$")]
+CorrelationId = Annotated[str, Strict(), Field(pattern=f"^{formats.CORRELATION_ID}$")]
+SenderId = Annotated[str, Strict(), Field(pattern=f"^{formats.SENDER_ID}$")]
 ContactNumber = Annotated[
-    str, Strict(), Field(pattern=f"^{_E164}$"), AfterValidator(_of_possible_length)
+    str, Strict(), Field(pattern=f"^{formats.E164}$"), AfterValidator(_of_possible_length)
 ]
 OptedIn = Annotated[bool, Strict()]
 Status = Literal["opt-in", "opt-out"]

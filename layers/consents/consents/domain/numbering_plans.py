@@ -12,6 +12,24 @@ from pathlib import Path
 _TABLE = Path(__file__).with_suffix(".json")
 
 
+def has_possible_length(number: str) -> bool:
+    """Return whether an E.164 number has a length that its country's numbering plan allows.
+
+    Possible, not valid: ranges are assigned every day, lengths hardly ever change. A trunk prefix
+    (`+44 0...`) is rejected: a second spelling would split one contact's history in two.
+    """
+    return _is_possible(number[1:4], len(number) - 1)
+
+
+@cache
+def _is_possible(first_digits: str, digits: int) -> bool:
+    plans = possible_lengths()
+    for width in (1, 2, 3):  # country calling codes are prefix-free, so the first found is the one
+        if lengths := plans.get(first_digits[:width]):
+            return digits - width in lengths
+    return False
+
+
 @cache
 def possible_lengths() -> Mapping[str, Collection[int]]:
     """Return the numbers of digits, without the code, by country calling code (`"44"`)."""

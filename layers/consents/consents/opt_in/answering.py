@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from consents.capture.capture import Ledger, capture
-from consents.domain import fields
+from consents.domain import formats
 from consents.domain.errors import NotFound, Unavailable
 from consents.domain.record import Receipt
 from consents.opt_in import records
@@ -90,7 +90,7 @@ class Answers:
         Raises:
             NotFound: there is no such link.
         """
-        secret = self._keys.secret(token) if fields.is_uuid(token) else token
+        secret = self._keys.secret(token) if formats.is_uuid(token) else token
         link = self._challenges.link(self._keys.secret_hash(secret)) if is_secret(secret) else None
         challenge = self._challenges.find(link.challenge_id) if link else None
         if link is None or challenge is None:

@@ -1,23 +1,23 @@
 """The JSON API of double opt-in: parse what a caller asks for, render what it gets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
-from consents.domain import fields
+from consents.domain import fields, formats
 from consents.domain.errors import Invalid, NotFound
 from consents.http import json_text
 from consents.http.response import Response
 from consents.opt_in import links, sms
+from consents.opt_in.ask import DEFAULT_LIFE, Opened, Question
 from consents.opt_in.challenge import LINK, Challenge, Channel, Message
 
 MAX_BYTES = 1024 * 1024
 
-MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 300, 604_800, 86_400
+MIN_SECONDS, MAX_SECONDS = 300, 604_800
 
 CANNOT_SEND = "this sender cannot send messages"
 _HOW = "must say how to confirm (YES) and how to stop (STOP)"
@@ -66,38 +66,6 @@ class _Question(TypedDict):
     reference: NotRequired[Annotated[str, Strict(), Field(min_length=1, max_length=128)]]
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a caller wants a contact to be asked; a text that is not set is empty."""
-
-    phone_number_id: str
-    sender: str
-    contact: str
-    agreement_text: str
-    expires_in: timedelta
-    confirmation_text: str = ""
-    resends: bool = False
-    locale: str = ""
-    program: str = ""
-    frequency: str = ""
-    reference: str = ""
-    channel: str = Channel.REPLY
-    link: str = ""
-    """The link without its secret, if the text has one."""
-    web: Mapping[str, str] = field(default_factory=dict)
-    """The evidence of the form that asks, if one does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What came of a question. No challenge: the contact is opted in already."""
-
-    challenge: Challenge | None
-    message_id: str | None
-    is_reused: bool
-    is_sent: bool
-
-
 @cache
 def _rules() -> TypeAdapter[_Question]:
     return TypeAdapter(_Question)
@@ -132,7 +100,9 @@ def parse_question(
         sender=sender,
         contact=given["contact_number"],
         agreement_text=given["agreement_text"],
-        expires_in=timedelta(seconds=given.get("expires_in", DEFAULT_SECONDS)),
+        expires_in=timedelta(seconds=given["expires_in"])
+        if "expires_in" in given
+        else DEFAULT_LIFE,
         resends=given.get("resend", False),
         channel=channel,
         link="" if channel is Channel.REPLY else link,
@@ -171,7 +141,7 @@ def _text_fault(text: str, channel: str, link: str) -> str | None:
 
 def parse_id(sent: str) -> str:
     """Return the id of a challenge, or raise `NotFound` if it is not in the form of one."""
-    if not fields.is_uuid(sent):
+    if not formats.is_uuid(sent):
         raise NotFound
     return sent.lower()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -14,12 +14,46 @@ from consents.domain.sender_profile import SenderProfile
 from consents.messages import numbers
 from consents.messages.texts import confirmation_text, welcome_text
 from consents.opt_in import links, sms
-from consents.opt_in.api import DEFAULT_SECONDS, Opened, Question
-from consents.opt_in.challenge import Challenge, Counted, Kind, Message, MessageState, Rate
+from consents.opt_in.challenge import Challenge, Channel, Counted, Kind, Message, MessageState, Rate
 from consents.opt_in.links import Link, LinkKeys
 from consents.pages import languages
 
+DEFAULT_LIFE = timedelta(days=1)
+"""How long a challenge is open, unless the caller says otherwise."""
+
 _TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a caller wants a contact to be asked; a text that is not set is empty."""
+
+    phone_number_id: str
+    sender: str
+    contact: str
+    agreement_text: str
+    expires_in: timedelta
+    confirmation_text: str = ""
+    resends: bool = False
+    locale: str = ""
+    program: str = ""
+    frequency: str = ""
+    reference: str = ""
+    channel: str = Channel.REPLY
+    link: str = ""
+    """The link without its secret, if the text has one."""
+    web: Mapping[str, str] = field(default_factory=dict)
+    """The evidence of the form that asks, if one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What came of a question. No challenge: the contact is opted in already."""
+
+    challenge: Challenge | None
+    message_id: str | None
+    is_reused: bool
+    is_sent: bool
 
 
 class Challenges(Protocol):
@@ -132,8 +166,7 @@ class Asker:
 
         `fields` are those of a question, `web` is the evidence of the form.
         """
-        expires_in = timedelta(seconds=DEFAULT_SECONDS)
-        question = Question(**fields, expires_in=expires_in, resends=False, web=web)
+        question = Question(**fields, expires_in=DEFAULT_LIFE, resends=False, web=web)
         with suppress(OptedOut, RateLimited, Invalid):
             self.ask(question, org_id, profile, receipt)
 

@@ -8,8 +8,6 @@ from consents.aws import session
 from consents.aws.sqs import Queue
 from consents.opt_in.ask import Asker
 from consents.opt_in.challenge import Message
-from consents.opt_in.inbound import Inbox
-from consents.opt_in.keyword_replies import KeywordReplies
 from consents.opt_in.limits import TextLimits
 from consents.opt_in.links import LinkKeys
 from consents.opt_in.queues import Outbound
@@ -33,18 +31,6 @@ def asker() -> Asker:
     """Return what opens challenges."""
     limits = TextLimits(wiring.stores().rate_limits, wiring.directory().organization)
     return Asker(challenges(), wiring.ledger().current, limits, enqueue, keys=link_keys())
-
-
-@cache
-def inbox() -> Inbox:
-    """Return what takes the texts of contacts."""
-    directory, ledger = wiring.directory(), wiring.ledger()
-    keyword_replies = (
-        KeywordReplies(directory.profile_of_number, ledger, challenges(), enqueue)
-        if os.environ.get("KEYWORD_REPLIES") == "ours" and wiring.can_send()
-        else None
-    )
-    return Inbox(challenges(), ledger, directory.owner, enqueue, keyword_replies)
 
 
 def enqueue(org_id: str, message: Message) -> None:

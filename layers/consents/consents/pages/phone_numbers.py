@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from unicodedata import decimal
 
-from consents.domain.fields import possible_number
+from consents.domain.formats import is_contact
 
 _MAX_LENGTH = 40
 _WRITTEN = re.compile(r"[0-9\s()./+·\u2010-\u2015\u2212-]+")
@@ -26,10 +26,10 @@ def read(written: str, sender: str) -> str | None:
     if not _WRITTEN.fullmatch(plain):
         return None
     try:
-        parsed = parse(plain, _country(sender))
-        return possible_number(format_number(parsed, PhoneNumberFormat.E164))
-    except (NumberParseException, ValueError):
+        number = format_number(parse(plain, _country(sender)), PhoneNumberFormat.E164)
+    except NumberParseException:
         return None
+    return number if is_contact(number) else None
 
 
 def _plain(char: str) -> str:

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from consents.decisions.api import MESSAGES, REQUIRED, refuse
-from consents.domain import fields
+from consents.domain import formats
 from consents.domain.record import timestamp
 from consents.http import json_text
 from consents.http.json_api import parse_object
@@ -45,7 +45,7 @@ def parse_question(request: Request) -> Question:
     contact = sent.get("contact_number")
     if "contact_number" not in sent:
         faults["contact_number"] = REQUIRED
-    elif not fields.is_contact(contact):
+    elif not formats.is_contact(contact):
         faults["contact_number"] = MESSAGES["contact_number"]
     if not _are_sizes(kept):
         faults["kept"] = _KEPT
