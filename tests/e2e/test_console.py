@@ -175,7 +175,7 @@ def test_keyboard_alone_finds_and_revokes(browse: Any, stack: LocalStack, deploy
     with browse() as browser:
         page = browser.page("/audit")
         page.keyboard.press("/")
-        page.get_by_label("Number or id").wait_for()
+        page.locator("input:focus").wait_for()
         page.keyboard.type(contact)
         page.keyboard.press("Enter")
         page.wait_for_url("**/consents/*")
