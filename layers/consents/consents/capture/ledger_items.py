@@ -77,12 +77,13 @@ def record_id(sk: str) -> str:
 # By hand, not by the codec: a request of 1000 records makes 1000 of these.
 def record_item(key: Key, record: ConsentRecord, receipt: Receipt, salt: bytes) -> Item:
     """Return the item of a record."""
+    effective = effective_at(record.dated_at, receipt.received_at, record.not_before)
     item: Item = {
         "pk": {"S": key[0]},
         "sk": {"S": key[1]},
         "wire": {"S": record.wire},
         "status": {"S": record.status},
-        "effective_at": {"S": _effective_at(record, receipt)},
+        "effective_at": {"S": timestamp(effective)},
         "received_at": {"S": timestamp(receipt.received_at)},
         "request_id": {"S": receipt.request_id},
         "evidence": {"M": {name: {"S": value} for name, value in record.evidence.items()}},
@@ -93,10 +94,6 @@ def record_item(key: Key, record: ConsentRecord, receipt: Receipt, salt: bytes) 
     if record.correlation_id:
         item["correlation_id"] = {"S": record.correlation_id}
     return item
-
-
-def _effective_at(record: ConsentRecord, receipt: Receipt) -> str:
-    return timestamp(effective_at(record.dated_at, receipt.received_at, record.not_before))
 
 
 def text_item(key: Key, text: str) -> Item:

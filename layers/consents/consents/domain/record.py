@@ -176,7 +176,8 @@ def is_opt_in(record: Statement | None) -> bool:
 @lru_cache(_KNOWN_INSTANTS)  # each date is used twice, the receipt by every record
 def timestamp(at: datetime) -> str:
     """Return an instant as fixed-width UTC with microseconds: order as text is order in time."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    text = orjson.dumps(at.astimezone(UTC), option=orjson.OPT_UTC_Z)[1:-1].decode()
+    return text if at.microsecond else f"{text[:-1]}.000000Z"  # it leaves out zeros
 
 
 @lru_cache(_KNOWN_TEXTS)
