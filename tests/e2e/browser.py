@@ -101,6 +101,17 @@ def visitor(
     context.close()
 
 
+def follow(page: Any, target: Any) -> None:
+    """Click what leads to another page, and return when that is loaded."""
+    with page.expect_navigation():
+        target.click()
+
+
+def scrolls_sideways(page: Any) -> bool:
+    """Return whether a page is wider than its window."""
+    return bool(page.locator("html").evaluate("page => page.scrollWidth > page.clientWidth"))
+
+
 def looks(page: Any) -> Iterator[str]:
     """Show a page on a phone and on a desk, light and dark, and return the name of each look."""
     for width, height in (PHONE, DESK):

@@ -13,7 +13,14 @@ from consents_cli.stack import Stack
 
 from tests.e2e import browser as browsers
 from tests.e2e import organizations
-from tests.e2e.browser import DESK, PHONE, violations_in_any_look, visitor
+from tests.e2e.browser import (
+    DESK,
+    PHONE,
+    follow,
+    scrolls_sideways,
+    violations_in_any_look,
+    visitor,
+)
 from tests.e2e.local_stack import LocalStack, eventually
 from tests.e2e.test_hosted_forms import PROFILE, READING_MS, heading
 from tests.factories import COMPLETE_TEXT
@@ -23,8 +30,6 @@ pytestmark = browsers.NEEDED
 QUESTION, GONE = "Do you want these texts?", "This link is no longer open"
 YES, NO = "Yes, text me", "No, I didn't ask for this"
 EXCHANGES = count(200)
-
-WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +91,7 @@ def records(deployed: Stack, caller: dict[str, Any]) -> Any:
 def press(page: Any, button: str) -> None:
     """Read the page, and press a button."""
     page.wait_for_timeout(READING_MS)
-    page.get_by_role("button", name=button).click()
+    follow(page, page.get_by_role("button", name=button))
 
 
 def test_a_contact_says_yes_and_reloads(
@@ -178,7 +183,7 @@ def every_page(guest: Any, post: Any, ask: Any) -> Iterator[tuple[str, Any]]:
     _, url, challenge_id = ask()
     yield "question", guest.page(url)
     page = guest.page(url)  # axe takes longer than the two seconds that are too quick
-    page.get_by_role("button", name=YES).click()
+    follow(page, page.get_by_role("button", name=YES))
     yield "read again", page
     press(page, YES)
     yield "done", page
@@ -204,7 +209,7 @@ def test_no_page_scrolls_sideways_or_logs_anything(
     chromium: Any, post: Any, ask: Any, stack: LocalStack
 ) -> None:
     with visitor(chromium, (320, 640)) as guest:
-        found = [name for name, page in every_page(guest, post, ask) if page.evaluate(WIDE)]
+        found = [name for name, page in every_page(guest, post, ask) if scrolls_sideways(page)]
         assert guest.was_silent(stack.api_url)
     assert found == []
 

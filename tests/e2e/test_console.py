@@ -11,7 +11,7 @@ from consents_cli.stack import Stack
 
 from tests.e2e import browser as browsers
 from tests.e2e import organizations
-from tests.e2e.browser import looks, violations_in_any_look
+from tests.e2e.browser import looks, scrolls_sideways, violations_in_any_look
 from tests.e2e.consoles import Console, browsing, running_console
 from tests.e2e.files import Put, as_csv, attested_row
 from tests.e2e.local_stack import LocalStack
@@ -366,12 +366,11 @@ def every_page(browser: Any, org_id: str) -> Iterator[tuple[str, Any]]:
 def test_no_page_has_an_accessibility_violation_or_scrolls_sideways(
     browse: Any, demo: dict[str, Any]
 ) -> None:
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     found = {}
     # axe is injected into the page, which the policy of the console forbids.
     with browse(bypass_csp=True) as browser:
         for name, page in every_page(browser, demo["org_id"]):
-            found[name] = [f"{look}: wide" for look in looks(page) if page.evaluate(wide)]
+            found[name] = [f"{look}: wide" for look in looks(page) if scrolls_sideways(page)]
             found[name] += violations_in_any_look(page)
             if name == "problem":
                 page.close()

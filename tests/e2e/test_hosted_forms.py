@@ -12,7 +12,14 @@ from consents_cli.stack import Stack
 
 from tests.e2e import browser as browsers
 from tests.e2e import organizations
-from tests.e2e.browser import DESK, violations, violations_in_any_look, visitor
+from tests.e2e.browser import (
+    DESK,
+    follow,
+    scrolls_sideways,
+    violations,
+    violations_in_any_look,
+    visitor,
+)
 from tests.e2e.local_stack import LocalStack, eventually
 from tests.factories import COMPLETE_TEXT
 
@@ -85,7 +92,7 @@ def sign_up(page: Any, number: str | None = None) -> None:
         page.get_by_label("Your mobile number").fill(number)
     page.get_by_role("checkbox").check()
     page.wait_for_timeout(READING_MS)
-    page.get_by_role("button").click()
+    follow(page, page.get_by_role("button"))
 
 
 def test_a_visitor_signs_up_and_reloads(chromium: Any, forms: Any, records: Any) -> None:
@@ -278,10 +285,10 @@ def every_page(guest: Any, forms: Any, deployed: Stack) -> Iterator[tuple[str, A
     url = forms(redirect_url="https://example.com/thanks")["url"]
     page = guest.page(url)
     yield "form", page
-    page.get_by_role("button").click()
+    follow(page, page.get_by_role("button"))
     yield "read again", page
     page.wait_for_timeout(READING_MS)
-    page.get_by_role("button").click()
+    follow(page, page.get_by_role("button"))
     yield "errors", page
     sign_up(page, TYPED)
     yield "done", page
@@ -330,19 +337,19 @@ def test_the_console_stays_silent_on_every_page(
 
 
 def test_no_page_scrolls_sideways(chromium: Any, forms: Any, deployed: Stack) -> None:
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     with visitor(chromium, (320, 640)) as guest:
-        found = [name for name, page in every_page(guest, forms, deployed) if page.evaluate(wide)]
+        found = [
+            name for name, page in every_page(guest, forms, deployed) if scrolls_sideways(page)
+        ]
     assert found == []
 
 
 @pytest.mark.parametrize("text", ["W" * 3000, "\u202e" + "right to left " * 20, "<b>" * 100])
 def test_a_long_or_hostile_text_breaks_no_page(chromium: Any, forms: Any, text: str) -> None:
     url = forms(agreement_text=text, headline=text[:120], intro=text[:300])["url"]
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     with visitor(chromium, (320, 640)) as guest:
         page = guest.page(url)
-        assert not page.evaluate(wide)
+        assert not scrolls_sideways(page)
         assert page.locator("label.box").inner_text().strip() == text.strip()
         assert guest.was_silent(url)
 
@@ -351,9 +358,7 @@ def test_text_of_twice_the_size_fits(chromium: Any, forms: Any) -> None:
     with visitor(chromium, scripts=True) as guest:
         page = guest.page(forms()["url"])
         page.add_style_tag(content="html { font-size: 200% }")
-        assert page.evaluate(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        )
+        assert not scrolls_sideways(page)
 
 
 def test_targets_are_large_enough(chromium: Any, forms: Any) -> None:
