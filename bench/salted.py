@@ -4,8 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from bench import ours
-
-WITH = "with salts"
+from bench.salts import WITH
 
 prepare, validate, parse_form = ours.prepare, ours.validate, ours.parse_form
 

@@ -1,4 +1,4 @@
-"""The forms of ids and numbers, by name: what a text is, without pydantic.
+"""Predicates for ids and phone numbers, without pydantic.
 
 Pages load no pydantic: importing it takes as long as all else that they import.
 """

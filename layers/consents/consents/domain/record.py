@@ -177,7 +177,7 @@ def is_opt_in(record: Statement | None) -> bool:
 def timestamp(at: datetime) -> str:
     """Return an instant as fixed-width UTC with microseconds: order as text is order in time."""
     text = orjson.dumps(at.astimezone(UTC), option=orjson.OPT_UTC_Z)[1:-1].decode()
-    return text if at.microsecond else f"{text[:-1]}.000000Z"  # it leaves out zeros
+    return text if at.microsecond else f"{text[:-1]}.000000Z"  # orjson omits zeros
 
 
 @lru_cache(_KNOWN_TEXTS)

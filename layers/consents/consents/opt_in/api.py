@@ -12,7 +12,7 @@ from consents.domain.errors import Invalid, NotFound
 from consents.http import json_text
 from consents.http.response import Response
 from consents.opt_in import links, sms
-from consents.opt_in.ask import DEFAULT_LIFE, Opened, Question
+from consents.opt_in.ask import DEFAULT_SECONDS, Opened, Question
 from consents.opt_in.challenge import LINK, Challenge, Channel, Message
 
 MAX_BYTES = 1024 * 1024
@@ -100,9 +100,7 @@ def parse_question(
         sender=sender,
         contact=given["contact_number"],
         agreement_text=given["agreement_text"],
-        expires_in=timedelta(seconds=given["expires_in"])
-        if "expires_in" in given
-        else DEFAULT_LIFE,
+        expires_in=timedelta(seconds=given.get("expires_in", DEFAULT_SECONDS)),
         resends=given.get("resend", False),
         channel=channel,
         link="" if channel is Channel.REPLY else link,

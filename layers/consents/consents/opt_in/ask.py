@@ -18,7 +18,7 @@ from consents.opt_in.challenge import Challenge, Channel, Counted, Kind, Message
 from consents.opt_in.links import Link, LinkKeys
 from consents.pages import languages
 
-DEFAULT_LIFE = timedelta(days=1)
+DEFAULT_SECONDS = 86_400
 """How long a challenge is open, unless the caller says otherwise."""
 
 _TRIES = 5
@@ -166,7 +166,8 @@ class Asker:
 
         `fields` are those of a question, `web` is the evidence of the form.
         """
-        question = Question(**fields, expires_in=DEFAULT_LIFE, resends=False, web=web)
+        expires_in = timedelta(seconds=DEFAULT_SECONDS)
+        question = Question(**fields, expires_in=expires_in, resends=False, web=web)
         with suppress(OptedOut, RateLimited, Invalid):
             self.ask(question, org_id, profile, receipt)
 

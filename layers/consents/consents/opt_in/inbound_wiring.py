@@ -1,4 +1,4 @@
-"""What takes the texts of contacts; other functions of double opt-in do not load it."""
+"""The composition root of inbound texts; other functions of double opt-in do not load it."""
 
 import os
 
