@@ -134,6 +134,14 @@ def test_cosignature_that_comes_later_is_beside_the_anchor(log: Log) -> None:
     assert auditor.verifier.has_signed(anchored(log, size))
     assert log.bucket.read(anchor_name(size)) == written
     assert [*log.bucket.anchor_sizes()] == [size]
+    cosigned = bytes(anchored(log, size))
+    for snapshot, note in (
+        (log.bucket.snapshot(), written),
+        (log.bucket.cosigned_snapshot(), cosigned),
+        (log.bucket.anchored_snapshot(), cosigned),
+    ):
+        assert snapshot is not None
+        assert snapshot.note == note
 
 
 def test_timestamp_is_handed_out_with_exactly_the_bytes_that_it_covers(log: Log) -> None:

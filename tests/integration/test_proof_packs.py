@@ -1,5 +1,6 @@
 """Proof packs after tampering with DynamoDB and S3, each judged by the verifier."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from consents.proof.stream import parse_changes
 from tests.factories import NOW, REQUEST_ID, attested_record
 from tests.integration.transparency import Log, event_from_stream
 from tests.integration.watched import Watched
-from tests.unit.proof_world import Witness, part_roots_of, words
+from tests.unit.proof_world import Witness, files, part_roots_of, words
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -91,6 +92,11 @@ class Operator:
         name = anchor_name(self.log.checkpoint().size)
         self.log.s3.put_object(Bucket=self.log.name, Key=name, Body=content)
 
+    def cosign_later(self, at: datetime) -> None:
+        """Keep a cosignature of the witness beside the anchor of the published checkpoint."""
+        note = WITNESS.cosign(notes.parse_note(self.log.bucket.read("checkpoint")), at)
+        self.log.bucket.add_cosignature(self.log.checkpoint().size, note.signatures[-1])
+
     def prove(self) -> Pack:
         """Return the pack of the contact, an hour later."""
         return self.prover.prove(Question(self.org_id, CONTACT), LATER, lambda: 25)
@@ -153,6 +159,25 @@ def test_pack_of_an_honest_ledger_has_no_gap(operator: Operator) -> None:
     assert words(pack.report, "record") == ["PROVEN", "PROVEN"]
     assert words(pack.report, "text") == ["MATCHES", "MATCHES"]
     assert words(pack.report, "state") == ["OPTED OUT"]
+
+
+@pytest.mark.parametrize("has_timestamp", [False, True])
+def test_late_cosignature_counts_and_changes_no_timestamped_byte(
+    operator: Operator, *, has_timestamp: bool
+) -> None:
+    bucket, size = operator.log.bucket, operator.log.checkpoint().size
+    published = bucket.read("checkpoint")
+    assert bucket.write_anchor(size, published)
+    operator.cosign_later(NOW + timedelta(minutes=2))
+    if has_timestamp:
+        bucket.write_timestamp(size, b"response")
+    pack = operator.prove()
+
+    assert words(pack.report, "witnesses") == ["1 OF 1, QUORUM"]
+    (anchor,) = json.loads(files(pack)["times.json"])
+    assert ("tsr" in anchor) is has_timestamp
+    covered = anchor["checkpoint"].encode() if has_timestamp else files(pack)["checkpoint"]
+    assert covered == published
 
 
 @pytest.mark.parametrize(

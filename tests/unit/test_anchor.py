@@ -63,7 +63,7 @@ class World:
 
     # What an anchor needs of the log's objects.
 
-    def snapshot(self) -> Snapshot | None:
+    def cosigned_snapshot(self) -> Snapshot | None:
         """Return the log up to the published checkpoint."""
         stored = self.store.checkpoint()
         if stored is None:
@@ -98,7 +98,7 @@ def world() -> World:
 
 def cosigners(world: World) -> list[str]:
     """Return the names in the signatures of the newest anchor as readers have it."""
-    snapshot = world.snapshot()
+    snapshot = world.cosigned_snapshot()
     assert snapshot is not None
     return [one.name for one in notes.parse_note(snapshot.note).signatures]
 
@@ -185,7 +185,7 @@ def test_invalid_policy_is_no_anchor(world: World) -> None:
 
 def asked(world: World, post: Post) -> Signature:
     """Return the cosignature of the first witness as its responses are replaced."""
-    snapshot = world.snapshot()
+    snapshot = world.cosigned_snapshot()
     assert snapshot is not None
     witness = Witness("one", world.witnesses[0].verifier, "https://a/one")
     return request_cosignature(witness, notes.parse_note(snapshot.note), snapshot.tree, post, NOW)

@@ -27,8 +27,8 @@ log = Logger(child=True)
 class AnchorObjects(Protocol):
     """What an anchor needs of the log's objects."""
 
-    def snapshot(self) -> Snapshot | None:
-        """Return the log up to the published checkpoint, or None before the first."""
+    def cosigned_snapshot(self) -> Snapshot | None:
+        """Return the log up to the published checkpoint with all its cosignatures, or None."""
 
     def witness_policy(self) -> str:
         """Return the policy of the witnesses, empty without witnesses."""
@@ -58,7 +58,7 @@ class Anchorer:
 
     def anchor(self) -> Anchored | None:
         """Anchor the published checkpoint; return None before the first."""
-        found = self.objects.snapshot()
+        found = self.objects.cosigned_snapshot()
         if found is None:
             return None
         policy = parse_witness_policy(self.objects.witness_policy())

@@ -71,24 +71,24 @@ class LogBucket:
     def snapshot(self) -> Snapshot | None:
         """Return the log up to the published checkpoint, or None before the first.
 
-        With the cosignatures of the checkpoint, if its size is anchored.
+        If its size is anchored, with the bytes of the anchor. Cosignatures that came later are in
+        what `read_anchor` returns, or here if that has to be the bytes that a timestamp covers.
         """
-        stored = self.checkpoint()
-        if stored is None:
-            return None
-        log = Snapshot(stored.content, self.read, self.read_range, _each)
-        try:
-            anchored = self.cosigned_anchor(log.size)
-        except NotStored:
-            return log
-        return Snapshot(anchored, self.read, self.read_range, _each)
+
+        def anchor(size: int) -> bytes:
+            covered = self.has_timestamp(size)
+            return self.cosigned_anchor(size) if covered else self.stored_anchor(size)
+
+        return self._published(anchor)
+
+    def cosigned_snapshot(self) -> Snapshot | None:
+        """Return the log up to the published checkpoint with all its cosignatures, or None."""
+        return self._published(self.cosigned_anchor)
 
     def anchored_snapshot(self) -> Snapshot | None:
-        """Return the log up to its newest anchor, or None before the first."""
+        """Return the log up to its newest anchor with all its cosignatures, or None."""
         newest = max(self.anchor_sizes(), default=None)
-        if newest is None:
-            return None
-        return Snapshot(self.cosigned_anchor(newest), self.read, self.read_range, _each)
+        return None if newest is None else self._snapshot(self.cosigned_anchor(newest))
 
     def anchor_sizes(self) -> Iterator[int]:
         """Return the sizes that are anchored."""
@@ -151,6 +151,19 @@ class LogBucket:
         if not version:
             return self._objects.write_new(CHECKPOINT, content)
         return self._objects.replace(CHECKPOINT, content, version)
+
+    def _published(self, anchor: Callable[[int], bytes]) -> Snapshot | None:
+        stored = self.checkpoint()
+        if stored is None:
+            return None
+        log = self._snapshot(stored.content)
+        try:
+            return self._snapshot(anchor(log.size))
+        except NotStored:
+            return log
+
+    def _snapshot(self, note: bytes) -> Snapshot:
+        return Snapshot(note, self.read, self.read_range, _each)
 
     def _write_new(self, one: LogObject) -> None:
         name, content = one
