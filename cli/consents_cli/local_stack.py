@@ -19,7 +19,7 @@ from consents_cli import demo, engine, local_witness, locks, output, sam, signal
 from consents_cli.errors import Failed
 from consents_cli.invoke import invoke
 from consents_cli.local_files import LocalFiles, local_files
-from consents_cli.log_anchors import log_bucket
+from consents_cli.log_anchors import log_bucket, parameter_of
 from consents_cli.stack import Stack, connect_local
 from consents_cli.transparency_log import verifier
 
@@ -122,15 +122,19 @@ def _bring_up(files: LocalFiles, port: int, build: bool) -> subprocess.Popen[byt
         process = engine.start(files, port)
         engine.wait_until_ready(process, files, port)
         witness = local_witness.start(files, process.pid)
+        policy = local_witness.policy(witness)
+        if not policy:
+            raise Failed(f"the witness did not start: read {files.witness_log}")
     if build:
         with _step("sam build"):
             sam.build(files)
     with _step("sam deploy"):
-        sam.deploy(files, engine.url(port))
+        sam.deploy(files, engine.url(port), parameter_of(policy))
     with _step("demo organization"):
         stack = connect_local(engine.url(port))
         lock_log(stack)
-        write_policy(stack, local_witness.watch(witness, str(verifier(stack))), files)
+        log_bucket(stack).write_witness_policy(policy)  # the first hourly anchor would do it
+        local_witness.watch(witness, str(verifier(stack)))
         state = _state(stack, engine.url(port))
         files.write_state(state)
     _print(state, files)
@@ -164,7 +168,8 @@ def _ask_to_stop(owner: int, files: LocalFiles) -> None:
 
 def lock_log(stack: Stack) -> None:
     """Lock the log's bucket as on AWS: MiniStack's CloudFormation ignores Object Lock."""
-    retention: Any = {"Mode": "GOVERNANCE", "Days": 1}
+    given = stack.parameters
+    retention: Any = {"Mode": given["LogLock"].upper(), "Days": int(given["LogLockDays"])}
     stack.s3().put_object_lock_configuration(
         Bucket=stack.output("LogBucket"),
         ObjectLockConfiguration={
@@ -172,13 +177,6 @@ def lock_log(stack: Stack) -> None:
             "Rule": {"DefaultRetention": retention},
         },
     )
-
-
-def write_policy(stack: Stack, policy: str, files: LocalFiles) -> None:
-    """Have the log ask its witness, or raise `Failed` if that did not start."""
-    if not policy:
-        raise Failed(f"the witness did not start: read {files.witness_log}")
-    log_bucket(stack).write_witness_policy(policy)
 
 
 def _state(stack: Stack, endpoint_url: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The witness of the local stack: a process of MiniStack's group that ends when MiniStack does.
 
-`python -m consents_cli.local_witness LOCK` reads the verifier key of its log from standard input,
-which is known once the stack is deployed, and prints its own and its URL.
+`python -m consents_cli.local_witness LOCK` prints its verifier key and its URL, which the stack is
+deployed with. It reads the verifier key of its log from standard input, which is known afterwards.
 """
 
 import contextlib
@@ -44,26 +44,18 @@ def start(files: "LocalFiles", group: int) -> subprocess.Popen[str]:
         )
 
 
-def watch(process: subprocess.Popen[str], log: str) -> str:
-    """Have a witness watch a log, named by its verifier key; return the policy that asks it.
+def policy(process: subprocess.Popen[str]) -> str:
+    """Return the policy that asks a witness, or an empty text if it did not start."""
+    key_and_url = cast(IO[str], process.stdout).readline().rstrip()
+    return f"witness local {key_and_url}\nquorum local\n" if key_and_url else ""
 
-    The policy is empty if the witness did not start.
-    """
-    given, printed = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
+
+def watch(process: subprocess.Popen[str], log: str) -> None:
+    """Have a witness watch a log, named by its verifier key."""
+    given = cast(IO[str], process.stdin)
     with contextlib.suppress(BrokenPipeError):
         given.write(f"{log}\n")
         given.close()
-    key_and_url = printed.readline()
-    return f"witness local {key_and_url}quorum local\n" if key_and_url else ""
-
-
-def serve(log: str) -> str:
-    """Serve a new witness of a log from a thread; return its verifier key and its URL."""
-    cosigner = Cosigner(NAME, secrets.token_bytes(32))
-    server = ThreadingHTTPServer((_HOST, 0), handler(Witness(log, cosigner)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    key = b64encode(COSIGNATURE + cosigner.public).decode()
-    return f"{NAME}+{cosigner.id.hex()}+{key} http://{_HOST}:{server.server_port}"
 
 
 def handler(witness: Witness) -> type[BaseHTTPRequestHandler]:
@@ -92,7 +84,18 @@ def handler(witness: Witness) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-if __name__ == "__main__":
-    sys.stdout.write(f"{serve(sys.stdin.readline().strip())}\n")
+def serve(lock: Path) -> None:
+    """Print a new witness, read the log that it watches, and serve until a lock is free."""
+    cosigner = Cosigner(NAME, secrets.token_bytes(32))
+    server = ThreadingHTTPServer((_HOST, 0), BaseHTTPRequestHandler)  # requests wait from now on
+    key = b64encode(COSIGNATURE + cosigner.public).decode()
+    url = f"http://{_HOST}:{server.server_port}"
+    sys.stdout.write(f"{NAME}+{cosigner.id.hex()}+{key} {url}\n")
     sys.stdout.flush()
-    locks.wait(Path(sys.argv[1]))
+    server.RequestHandlerClass = handler(Witness(sys.stdin.readline().strip(), cosigner))
+    Thread(target=server.serve_forever, daemon=True).start()
+    locks.wait(lock)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))

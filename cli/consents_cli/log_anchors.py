@@ -1,5 +1,6 @@
 """`consents log anchor`, `cosign`, `witnesses`: what others have seen of the log."""
 
+import re
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,12 @@ from consents_cli.stack import Stack, open_stack
 MAX_TRIED = 48
 """Anchors, the newest, of which one may be what an auditor cosigned."""
 
+MAX_PARAMETER = 4096
+"""Characters of a parameter of CloudFormation."""
+
+PARAMETER_LINE = re.compile(r"(witness|group|quorum) [!#-+\--\[\]-~ ]+")
+"""A line that the template accepts in the parameter `WitnessPolicy`."""
+
 
 def log_bucket(stack: Stack) -> LogBucket:
     """Return the bucket of a stack's log."""
@@ -37,7 +44,9 @@ def anchor(
 ) -> None:
     """Publish what is sealed, ask the witnesses, write the anchor, and show it."""
     opened = open_stack(stack, region)
-    opened.invoke("PublishLogFunction", {"anchor": True, "timestamp": with_timestamp})
+    policy = policy_of(opened.parameters.get("WitnessPolicy", ""))
+    event = {"anchor": True, "timestamp": with_timestamp, "witness_policy": policy}
+    opened.invoke("PublishLogFunction", event)
     made = newest(log_bucket(opened))
     if as_json:
         output.show(made, as_json=True, people=lambda: "")
@@ -112,32 +121,42 @@ def _witness(bucket: LogBucket, one: Signature) -> Witness:
     for witness in policy.witnesses.values():
         if (witness.key.name, witness.key.key_id) == one[:2]:
             return witness
-    raise Failed("unknown key: add it to the policy with `consents log witnesses`")
+    raise Failed(
+        "unknown key: add it to the parameter WitnessPolicy, and run `consents log anchor`"
+    )
 
 
 def witnesses(
     file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FILE]", help="Lines `witness`, `group`, `quorum` (C2SP tlog-policy)."
-        ),
-    ] = None,
-    stack: StackName = None,
-    region: Region = None,
+        Path, typer.Argument(help="Lines `witness`, `group`, `quorum` (C2SP tlog-policy).")
+    ],
 ) -> None:
-    """Print the policy of the log's witnesses, or replace it with a file."""
-    bucket = log_bucket(open_stack(stack, region))
-    if file is not None:
-        bucket.write_witness_policy(_valid(file))
-    typer.echo(bucket.witness_policy(), nl=False)
-
-
-def _valid(file: Path) -> str:
+    """Check the policy of the log's witnesses, and print it as the parameter `WitnessPolicy`."""
     try:
-        text = file.read_text()
-        parse_witness_policy(text)
+        typer.echo(parameter_of(file.read_text()))
     except OSError as error:
         raise Failed(f"{str(file)!r} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, InvalidPolicy) as error:
         raise Failed(f"{str(file)!r} is not a policy: {error}") from None
-    return text.rstrip("\n") + "\n" if text.strip() else ""
+
+
+def parameter_of(policy: str) -> str:
+    """Return a policy as the parameter `WitnessPolicy`: its lines, with commas between them.
+
+    Raises:
+        InvalidPolicy: it is invalid, or a parameter cannot have it.
+    """
+    parse_witness_policy(policy)
+    lines = [" ".join(line.split()) for line in policy.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not all(map(PARAMETER_LINE.fullmatch, lines)):
+        raise InvalidPolicy('a parameter has only ASCII characters, and no comma, " or \\')
+    parameter = ",".join(lines)
+    if len(parameter) > MAX_PARAMETER:
+        raise InvalidPolicy(f"more than the {MAX_PARAMETER} characters of a parameter")
+    return parameter
+
+
+def policy_of(parameter: str) -> str:
+    """Return the parameter `WitnessPolicy` as the lines of a policy."""
+    return parameter.replace(",", "\n")

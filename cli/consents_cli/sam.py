@@ -74,7 +74,7 @@ def _write_as_json(template: Path) -> None:
     template.write_text(json.dumps(yaml.load(template.read_text(), yaml.CSafeLoader)))
 
 
-def deploy(files: LocalFiles, endpoint_url: str) -> None:
+def deploy(files: LocalFiles, endpoint_url: str, witness_policy: str) -> None:
     """Deploy the build to the local AWS at an endpoint, with a link to the built layer as layer.
 
     MiniStack unpacks the layer for each new process of a function, and the built one has thousands
@@ -97,6 +97,7 @@ def deploy(files: LocalFiles, endpoint_url: str) -> None:
         "MessageProvider=outbox",
         f"TwilioAccountSid={TWILIO_ACCOUNT_SID}",
         f"PublicUrl={endpoint_url}/restapis/{{api_id}}/{{stage}}/_user_request_",
+        f'WitnessPolicy="{witness_policy}"',
         "--no-confirm-changeset",
         "--no-progressbar",
     )

@@ -50,6 +50,7 @@ class Stack:
     name: str
     region: str
     outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
     directory: Directory
     entries: DirectoryWriter
     ledger: Ledger
@@ -195,7 +196,7 @@ def connect(
     """
     client_of = partial(session.client, endpoint_url=endpoint_url, config=config)
     cloudformation = client_of("cloudformation")
-    outputs = _outputs(cloudformation, name)
+    outputs, parameters = _described(cloudformation, name)
     dynamodb = client_of("dynamodb")
     client = Boto3Client(lambda: dynamodb)
     directory = Table(client, outputs["DirectoryTable"])
@@ -212,6 +213,7 @@ def connect(
         name=name,
         region=cloudformation.meta.region_name,
         outputs=outputs,
+        parameters=parameters,
         directory=Directory(directory, pepper),
         entries=DirectoryWriter(directory),
         ledger=Ledger(Table(client, outputs["LedgerTable"])),
@@ -229,7 +231,8 @@ def connect(
     )
 
 
-def _outputs(client: "CloudFormationClient", name: str) -> Mapping[str, str]:
+def _described(client: "CloudFormationClient", name: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the outputs and the parameters of a stack."""
     try:
         stack = client.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
@@ -241,4 +244,5 @@ def _outputs(client: "CloudFormationClient", name: str) -> Mapping[str, str]:
     missing = {"DirectoryTable", "LedgerTable", "PepperSecret"} - outputs.keys()
     if missing:
         raise Failed(f"stack {name!r} is not a Consent Ledger: it has no output {min(missing)}")
-    return outputs
+    given = stack.get("Parameters", [])
+    return outputs, {one["ParameterKey"]: one["ParameterValue"] for one in given}

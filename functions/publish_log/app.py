@@ -23,7 +23,10 @@ timestamper = proof_wiring.timestamper()
 
 
 def handler(event: dict[str, Any], context: Context) -> None:
-    """Publish what is assigned; anchor and timestamp it if the event says so."""
+    """Publish what is assigned; anchor and timestamp it if the event says so.
+
+    `witness_policy` of the event is the parameter `WitnessPolicy`, line after line.
+    """
 
     def has_time() -> bool:
         return context.get_remaining_time_in_millis() > MIN_SECONDS * 1000
@@ -33,7 +36,7 @@ def handler(event: dict[str, Any], context: Context) -> None:
     if not (is_whole and event.get("anchor")):
         return
     with failure_logged("log.anchor_failed"):
-        size = anchor(anchorer)
+        size = anchor(anchorer, event.get("witness_policy"))
     if size and timestamper and event.get("timestamp"):
         with failure_logged("log.timestamp_failed"):
             timestamp(timestamper, size)

@@ -1,6 +1,7 @@
 """A record that the API captures is in the signed log, as an auditor with the files checks it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from consents.proof.bucket import LogBucket
 from consents.proof.entries import Kind, contact_tag, entry
 from consents.proof.notes import SignatureType, VerifierKey
 from consents.proof.table import LogTable
-from consents.proof.tiles import TileTree
+from consents.proof.tiles import TileTree, is_partial
 from consents_cli.stack import Stack
 
 from tests.e2e.local_stack import LocalStack, eventually, run_consents
@@ -168,3 +169,31 @@ def test_published_log_cannot_be_deleted(
         with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
             s3.delete_object(Bucket=name, Key=one["Key"], VersionId=one["VersionId"])
     assert bucket.checkpoint() is not None
+
+
+def test_partial_tiles_are_locked_for_a_day_and_all_else_for_years(
+    stack: LocalStack, deployed: Stack
+) -> None:
+    stack.ask("log", "anchor")
+    s3, name = deployed.s3(), stack.state["log_bucket"]
+    days, now = dict[bool, set[int]](), datetime.now(UTC)
+    for one in s3.list_objects_v2(Bucket=name)["Contents"]:
+        until = s3.get_object_retention(Bucket=name, Key=one["Key"])["Retention"]
+        locked = until["RetainUntilDate"] - now
+        days.setdefault(is_partial(one["Key"]), set()).add(round(locked / timedelta(days=1)))
+
+    assert days == {True: {1}, False: {2192}}
+
+
+def test_witnesses_are_those_of_the_parameter(
+    stack: LocalStack, deployed: Stack, bucket: LogBucket, tmp_path: Path
+) -> None:
+    policy = bucket.witness_policy()
+    assert policy.startswith("witness local ")
+    bucket.write_witness_policy("quorum none\n")
+    assert stack.ask("log", "anchor")["cosigners"] == ["local"]
+    assert bucket.witness_policy() == policy
+
+    (tmp_path / "policy").write_text(policy)
+    parameter = consents(stack, "log", "witnesses", str(tmp_path / "policy")).rstrip("\n")
+    assert parameter == deployed.parameters["WitnessPolicy"]

@@ -87,6 +87,7 @@ def running_engine(template: dict[str, Any]) -> Iterator[None]:
         "LEDGER_TABLE": "LedgerTable",
         "INBOUND_QUEUE": _queue_url(port, "InboundQueue"),
         "LOG_BUCKET": LOG_BUCKET,
+        "LOG_LOCK": "governance",
         "LOG_ORIGIN": "log.example.com/test",
         "LOG_TABLE": "LogTable",
         "MESSAGE_PROVIDER": "outbox",

@@ -53,6 +53,7 @@ def stack_of_engine() -> Stack:
         name="consent-ledger",
         region="us-east-1",
         outputs={name: name for name in TABLES} | {"DropsBucket": DROPS_BUCKET},
+        parameters={},
         directory=Directory(directory, lambda: b"pepper"),
         entries=DirectoryWriter(directory),
         ledger=Ledger(Table(client, "LedgerTable")),

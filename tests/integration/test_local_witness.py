@@ -61,7 +61,8 @@ def process(running: Running) -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def witness(process: subprocess.Popen[str], log: Log) -> Witness:
     """The witness as the log's policy has it."""
-    log.bucket.write_witness_policy(local_witness.watch(process, str(log.verifier)))
+    log.bucket.write_witness_policy(local_witness.policy(process))
+    local_witness.watch(process, str(log.verifier))
     (witness,) = parse_witness_policy(log.bucket.witness_policy()).witnesses.values()
     return witness
 
@@ -128,18 +129,29 @@ def test_it_ends_when_the_engine_does(
     assert process.wait(10) == 0
 
 
-def test_witness_that_does_not_start_has_no_policy(running: Running) -> None:
+def test_witness_that_did_not_start_has_no_policy(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait(10)
+
+    assert local_witness.policy(process) == ""
+
+
+def test_witness_of_something_else_says_why_it_ends(running: Running) -> None:
     with local_witness.start(running.files, os.getpgrp()) as process:
-        assert local_witness.watch(process, "nonsense") == ""
+        assert local_witness.policy(process)
+        local_witness.watch(process, "nonsense")
 
     assert "vkey" in running.files.witness_log.read_text()
 
 
-def test_witness_that_crashed_has_no_policy(process: subprocess.Popen[str], log: Log) -> None:
-    process.kill()
-    process.wait(10)
-
-    assert local_witness.watch(process, str(log.verifier)) == ""
+def test_witness_answers_what_was_asked_before_it_had_a_log(
+    process: subprocess.Popen[str], log: Log
+) -> None:
+    (witness,) = parse_witness_policy(local_witness.policy(process)).witnesses.values()
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(status, witness, "POST", "/add-checkpoint", "0")
+        local_witness.watch(process, str(log.verifier))
+        assert asked.result() == 400
 
 
 def test_it_starts_without_the_aws_sdk() -> None:

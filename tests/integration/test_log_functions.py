@@ -89,6 +89,22 @@ def test_published_log_is_anchored_each_hour(run: Run, logged: StringIO, metrics
     assert [0.0] in [one.get("LogAnchorsWithoutQuorum") for one in metrics()]
 
 
+def test_policy_of_the_hour_is_that_of_the_log(
+    run: Run, logged: StringIO, metrics: Metrics
+) -> None:
+    run("publish_log.hour", {"anchor": True, "witness_policy": "quorum none"})
+    assert wiring.bucket().witness_policy() == "quorum none\n"
+    metrics()
+    run("publish_log.hour", {"anchor": True, "witness_policy": "quorum one"})
+
+    (invalid,) = lines(logged, "witness.policy_invalid")
+    assert invalid["reason"].startswith("line 1: ")
+    assert wiring.bucket().witness_policy() == "quorum none\n"
+    assert [1.0] in [one.get("LogAnchorsWithoutQuorum") for one in metrics()]
+    run("publish_log.hour", {"anchor": True, "witness_policy": ""})
+    assert wiring.bucket().witness_policy() == ""
+
+
 def test_anchor_of_a_day_is_timestamped_or_the_metric_says_not(
     run: Run, logged: StringIO, metrics: Metrics
 ) -> None:

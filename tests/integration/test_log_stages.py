@@ -3,19 +3,23 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from consents.aws.errors import CallError
+from consents.aws.s3 import Lock, Objects
 from consents.capture.ledger import Ledger
 from consents.proof.batches import Batch
+from consents.proof.bucket import LogBucket
 from consents.proof.entries import Kind, size_with
 from consents.proof.publish import LogHalted, Published, Publisher
 from consents.proof.seal import Change
 from consents.proof.stream import parse_changes
 from consents.proof.table import PositionTaken
+from consents.proof.tiles import is_partial
 
 from tests.factories import RECEIPT, attested_json, attested_record
 from tests.integration.faults import BreakCall, breaker, killed, no_connection, table_breaker
@@ -72,6 +76,30 @@ def test_log_and_its_batches_hold_nothing_that_was_sent(
     assert [text for text in texts if text.encode() in stored] == []
     digits = (text.lstrip("+") for text in (record.contact, record.sender))
     assert [number for number in digits if number.encode() in stored] == []
+
+
+def test_only_partial_tiles_are_locked_for_a_day(log: Log) -> None:
+    lock = Lock("GOVERNANCE", timedelta(days=1))
+    default: Any = {"Mode": "GOVERNANCE", "Days": 9}
+    log.s3.put_object_lock_configuration(
+        Bucket=log.name,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": default},
+        },
+    )
+    log.bucket = LogBucket(Objects(log.s3, log.name), lock)
+    for numbers in (range(10), range(10, 600)):
+        log.seal(*inserted(numbers))
+        log.publish()
+
+    now, days = datetime.now(UTC), dict[bool, set[int]]()
+    for name in log.objects():
+        head = log.s3.head_object(Bucket=log.name, Key=name)
+        locked = head["ObjectLockRetainUntilDate"] - now
+        days.setdefault(is_partial(name), set()).add(round(locked / timedelta(days=1)))
+        assert head["ObjectLockMode"] == "GOVERNANCE"
+    assert days == {True: {1}, False: {9}}
 
 
 def _is_of(change: Change, org_id: str) -> bool:

@@ -1,11 +1,16 @@
 """The transparency log: what streams into it, what locks it, and who may sign it."""
 
+import json
 import re
 from typing import Any
 
 import pytest
+from consents.proof.witness_policy import InvalidPolicy
+from consents_cli.log_anchors import MAX_PARAMETER, parameter_of, policy_of
 
-from tests.template.expansion import PARAMETERS, Template, allowances, listed, of_type
+from tests.template.expansion import PARAMETERS, Template, allowances, documents, listed, of_type
+from tests.unit.log_store import LogKey
+from tests.unit.witness_model import WitnessModel
 
 NOBODY_MAY = (
     "kms:CreateGrant",
@@ -15,7 +20,6 @@ NOBODY_MAY = (
     "s3:DeleteObjectVersion",
     "s3:PutBucketObjectLockConfiguration",
     "s3:PutObjectLegalHold",
-    "s3:PutObjectRetention",
 )
 
 
@@ -35,6 +39,30 @@ def test_no_function_may_remove_or_unlock_what_is_in_the_log(
     environment: Template, action: str
 ) -> None:
     assert action not in {each for _, actions, _ in allowances(environment) for each in actions}
+
+
+def test_only_partial_tiles_may_be_locked_for_less_than_the_rest(environment: Template) -> None:
+    own = [
+        (name, statement)
+        for name, document in documents(environment)
+        for statement in listed(document["Statement"])
+        if "s3:PutObjectRetention" in listed(statement.get("Action"))
+        and not name.endswith("Boundary")
+    ]
+
+    assert own == [
+        (
+            "PublishLogFunctionRole",
+            {
+                "Effect": "Allow",
+                "Action": "s3:PutObjectRetention",
+                "Resource": {"Fn::Sub": "${LogBucket.Arn}/tile/*.p/*"},
+                "Condition": {
+                    "NumericLessThanEquals": {"s3:object-lock-remaining-retention-days": 2}
+                },
+            },
+        )
+    ]
 
 
 def test_every_object_of_the_log_is_locked(template: Template) -> None:
@@ -107,11 +135,57 @@ def test_alarms_on_the_age_of_the_stream_come_early_and_again(template: Template
     assert len(ages) == len(minutes)
 
 
+LOG = LogKey().verifier
+POLICY = f"witness w {WitnessModel('w.example', LOG).verifier} https://w.example/\nquorum w"
+
+
+def anchored(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return the event of a rule where the parameter has the lines of `POLICY`."""
+    (target,) = rule["Targets"]
+    text, values = target["Input"]["Fn::Sub"]
+    ((name, value),) = values.items()
+    separator, lines = value["Fn::Join"]
+    assert lines == {"Ref": "WitnessPolicy"}
+    joined = separator.join(parameter_of(POLICY).split(","))
+    return dict(json.loads(text.replace(f"${{{name}}}", joined)))
+
+
 def test_the_publisher_anchors_each_hour(template: Template) -> None:
     rule = template["Resources"]["PublishLogFunctionHour"]["Properties"]
 
     assert rule["ScheduleExpression"] == "rate(1 hour)"
-    assert [one["Input"] for one in rule["Targets"]] == ['{"anchor": true}']
+    assert anchored(rule) == {"anchor": True, "witness_policy": POLICY}
+
+
+def test_a_policy_is_a_parameter_without_comments_that_the_template_accepts() -> None:
+    parameter = parameter_of(f"# ours\n\n{POLICY.replace(' ', '  ')}\n")
+
+    assert policy_of(parameter) == POLICY
+    assert PARAMETERS["WitnessPolicy"]["Type"] == "CommaDelimitedList"
+    for line in parameter.split(","):
+        assert re.search(PARAMETERS["WitnessPolicy"]["AllowedPattern"], line)
+    assert parameter_of("") == ""
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (POLICY.replace("quorum w", "quorum x"), "line 2"),
+        (POLICY.replace("w.example/", "w.example/a,b"), "no comma"),
+        (POLICY.replace("w.example/", 'w.example/"'), "no comma"),
+        (POLICY.replace("w.example/", "w.example/\\"), "no comma"),
+        (POLICY.replace("witness w ", "witness ü ").replace("quorum w", "quorum ü"), "ASCII"),
+        (POLICY.replace("w.example/", "w.example/" + "w" * MAX_PARAMETER), "4096"),
+    ],
+)
+def test_a_policy_that_is_no_parameter_says_why(policy: str, reason: str) -> None:
+    with pytest.raises(InvalidPolicy, match=reason):
+        parameter_of(policy)
+
+
+@pytest.mark.parametrize("line", ['quorum "w', "quorum \\w", "log w", "quorum ü"])
+def test_the_template_accepts_no_line_that_would_change_the_event(line: str) -> None:
+    assert not re.search(PARAMETERS["WitnessPolicy"]["AllowedPattern"], line)
 
 
 def test_the_publisher_timestamps_an_anchor_each_day(template: Template) -> None:
@@ -119,7 +193,7 @@ def test_the_publisher_timestamps_an_anchor_each_day(template: Template) -> None
     function = template["Resources"]["PublishLogFunction"]["Properties"]
 
     assert rule["ScheduleExpression"] == "rate(1 day)"
-    assert [one["Input"] for one in rule["Targets"]] == ['{"anchor": true, "timestamp": true}']
+    assert anchored(rule) == {"anchor": True, "timestamp": True, "witness_policy": POLICY}
     assert function["Environment"]["Variables"]["TIMESTAMP_URL"] == {"Ref": "TimestampUrl"}
 
 

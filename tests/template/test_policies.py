@@ -19,6 +19,7 @@ PUT, UPDATE, DELETE = "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Delet
 READ_SECRET = "secretsmanager:GetSecretValue"
 LIST, LIST_VERSIONS = "s3:ListBucket", "s3:ListBucketVersions"
 READ, READ_VERSION, WRITE = "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"
+LOCK = "s3:PutObjectRetention"
 GET_KEY = "kms:GetPublicKey"
 SEND, SEND_TEXT = "sqs:SendMessage", "sms-voice:SendTextMessage"
 
@@ -66,6 +67,7 @@ RESOURCES: dict[str, Any] = {
     "log_anchors": objects("anchors/*", "LogBucket"),
     "log_index": objects("index/*", "LogBucket"),
     "log_policy": objects("policy", "LogBucket"),
+    "log_partial_tiles": objects("tile/*.p/*", "LogBucket"),
     "log_tiles": objects("tile/*", "LogBucket"),
     "seal_failures": arn("SealFailedQueue"),
 }
@@ -184,6 +186,8 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "log_anchors": {WRITE},
         "log_checkpoint": {WRITE},
         "log_index": {WRITE},
+        "log_partial_tiles": {LOCK},
+        "log_policy": {WRITE},
         "log_tiles": {WRITE},
     },
 }

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from consents.proof import notes
-from consents.proof.anchor import Anchored, Anchorer
+from consents.proof.anchor import Anchored, Anchorer, anchor
 from consents.proof.anchors import anchor_name
 from consents.proof.batches import Batch
 from consents.proof.cosignatures import with_cosignatures
@@ -36,7 +36,8 @@ class World:
             f"witness {w.verifier.name} {w.verifier} https://a/{w.verifier.name}"
             for w in self.witnesses
         ]
-        self.policy = "\n".join([*lines, "group both all one two", "quorum both"])
+        self.policy = "\n".join([*lines, "group both all one two", "quorum both", ""])
+        self.policies_written = 0
         self.anchorer = Anchorer(self, self.ask)
 
     def publish(self, count: int) -> int:
@@ -78,6 +79,11 @@ class World:
     def witness_policy(self) -> str:
         """Return the policy."""
         return self.policy
+
+    def write_witness_policy(self, text: str) -> None:
+        """Replace the policy."""
+        self.policy = text
+        self.policies_written += 1
 
     def write_anchor(self, size: int, content: bytes) -> bool:
         """Write an anchor once."""
@@ -170,6 +176,21 @@ def test_witness_without_a_url_is_not_asked(world: World) -> None:
     anchored = world.anchorer.anchor()
     assert anchored is not None
     assert (anchored.cosigners, anchored.is_met) == ({"one"}, True)
+
+
+@pytest.mark.parametrize("policy", ["", "quorum none", "group two all\nquorum two"])
+def test_policy_of_the_event_replaces_one_that_differs(world: World, policy: str) -> None:
+    world.publish(1)
+    before, is_valid = world.policy, "group" not in policy
+    for _ in range(2):
+        anchor(world.anchorer, policy)
+
+    assert world.policies_written == is_valid
+    assert world.policy == (policy and f"{policy}\n" if is_valid else before)
+    anchor(world.anchorer, None)
+    assert world.policies_written == is_valid
+    anchor(world.anchorer, before.removesuffix("\n"))
+    assert world.policy == before
 
 
 def test_invalid_policy_is_no_anchor(world: World) -> None:

@@ -4,9 +4,9 @@ import io
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -32,6 +32,20 @@ _GONE = {"NoSuchKey", "NoSuchVersion", "404"}
 
 class ObjectGone(Exception):
     """The object was deleted."""
+
+
+class Lock(NamedTuple):
+    """How long Object Lock keeps an object from its writing, in place of the bucket's default."""
+
+    mode: str
+    """`GOVERNANCE` or `COMPLIANCE`."""
+
+    lifetime: timedelta
+
+    def headers(self) -> dict[str, Any]:
+        """Return the parameters of `PutObject`."""
+        until = datetime.now(UTC) + self.lifetime
+        return {"ObjectLockMode": self.mode, "ObjectLockRetainUntilDate": until}
 
 
 class Objects:
@@ -84,18 +98,18 @@ class Objects:
         """Write an object."""
         self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
 
-    def write_new(self, key: str, content: bytes) -> bool:
+    def write_new(self, key: str, content: bytes, lock: Lock | None = None) -> bool:
         """Write an object unless one is there; return whether it did."""
-        return self._write_if(key, content, {"IfNoneMatch": "*"})
+        return self._write_if(key, content, {"IfNoneMatch": "*"} | (lock.headers() if lock else {}))
 
     def replace(self, key: str, content: bytes, etag: str) -> bool:
         """Write an object if its ETag is still this; return whether it did."""
         return self._write_if(key, content, {"IfMatch": etag})
 
-    def _write_if(self, key: str, content: bytes, condition: Mapping[str, Any]) -> bool:
+    def _write_if(self, key: str, content: bytes, headers: Mapping[str, Any]) -> bool:
         for _ in attempts(time.sleep, _WRITE_TRIES):
             try:
-                self._client.put_object(Bucket=self.bucket, Key=key, Body=content, **condition)
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=content, **headers)
             except ClientError as error:
                 if error_code(error) == "PreconditionFailed":
                     return False

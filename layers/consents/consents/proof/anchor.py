@@ -16,7 +16,7 @@ from consents.proof.cosignatures import with_cosignatures
 from consents.proof.notes import Note, Signature
 from consents.proof.snapshot import Snapshot
 from consents.proof.tiles import TileTree
-from consents.proof.witness_policy import Witness, parse_witness_policy
+from consents.proof.witness_policy import InvalidPolicy, Witness, parse_witness_policy
 
 type Ask = Callable[[Iterable[Witness], Note, TileTree], Mapping[str, Signature]]
 """Returns the valid cosignatures of those witnesses that cosign a checkpoint, by their names."""
@@ -32,6 +32,9 @@ class AnchorObjects(Protocol):
 
     def witness_policy(self) -> str:
         """Return the policy of the witnesses, empty without witnesses."""
+
+    def write_witness_policy(self, text: str) -> None:
+        """Replace the policy of the witnesses, which is valid."""
 
     def write_anchor(self, size: int, content: bytes) -> bool:
         """Write the anchor of a size unless there is one; return whether it did."""
@@ -78,15 +81,30 @@ class Anchorer:
                 self.objects.add_cosignature(size, cosignature)
 
 
-def anchor(anchorer: Anchorer) -> int | None:
+def anchor(anchorer: Anchorer, policy: str | None = None) -> int | None:
     """Anchor the log, and return its size, or None before the first checkpoint.
 
-    Log it, and count whether cosignatures are missing.
+    Log it, and count whether cosignatures are missing. A `policy` first replaces the one of the
+    witnesses; an invalid one is logged, counts as missing cosignatures, and replaces nothing.
     """
+    is_valid = policy is None or _adopt(anchorer.objects, policy)
     anchored = anchorer.anchor()
     if anchored is None:
         return None
     size, cosigners, is_met = anchored
     log.info("log.anchored", size=size, cosignatures=len(cosigners), is_met=is_met)
-    metrics.write({"LogAnchorsWithoutQuorum": 0 if is_met else 1})
+    metrics.write({"LogAnchorsWithoutQuorum": 0 if is_met and is_valid else 1})
     return size
+
+
+def _adopt(objects: AnchorObjects, policy: str) -> bool:
+    """Make a policy that of the witnesses, if it is valid; return whether it is."""
+    try:
+        parse_witness_policy(policy)
+    except InvalidPolicy as invalid:
+        log.error("witness.policy_invalid", reason=str(invalid))
+        return False
+    text = policy and f"{policy}\n"
+    if text != objects.witness_policy():
+        objects.write_witness_policy(text)
+    return True

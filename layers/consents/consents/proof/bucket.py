@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 
-from consents.aws.s3 import ObjectGone, Objects
+from consents.aws.s3 import Lock, ObjectGone, Objects
 from consents.proof import cosignatures, log_names, notes
 from consents.proof.anchors import ANCHORS, TIMESTAMP, Anchor, anchor_name
 from consents.proof.growth import LogObject
@@ -15,7 +15,7 @@ from consents.proof.notes import Signature
 from consents.proof.publish import LogHalted
 from consents.proof.snapshot import Snapshot
 from consents.proof.stores import Stored
-from consents.proof.tiles import NotStored, bundle_name, read_bundle
+from consents.proof.tiles import NotStored, bundle_name, is_partial, read_bundle
 
 CALLS_AT_A_TIME = 16
 _OBJECTS_AT_A_TIME = 256
@@ -27,8 +27,10 @@ POLICY = "policy"
 class LogBucket:
     """Reads and writes the objects of the log."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, partial_lock: Lock | None = None) -> None:
+        """`partial_lock` is that of partial tiles and bundles; the bucket locks all others."""
         self._objects = objects
+        self._partial_lock = partial_lock
 
     def read(self, name: str) -> bytes:
         """Return an object, or raise `NotStored`."""
@@ -167,7 +169,8 @@ class LogBucket:
 
     def _write_new(self, one: LogObject) -> None:
         name, content = one
-        if not self._objects.write_new(name, content) and self.read(name) != content:
+        lock = self._partial_lock if is_partial(name) else None
+        if not self._objects.write_new(name, content, lock) and self.read(name) != content:
             raise LogHalted("a stored object has another content")
 
 

@@ -38,6 +38,11 @@ def name_part(number: int, width: int = WIDTH) -> str:
     return "/".join(groups) + (f".p/{width}" if width < WIDTH else "")
 
 
+def is_partial(name: str) -> bool:
+    """Return whether a name is that of a tile or bundle that is not full."""
+    return ".p/" in name
+
+
 def tile_width(size: int, level: int, number: int) -> int:
     """Return how many hashes a tile has in the tree of a size."""
     return min(WIDTH, (size >> _HEIGHT * level) - WIDTH * number)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +12,7 @@ from consents import wiring
 from consents.aws import session
 from consents.aws.client import Boto3Client
 from consents.aws.kms import SigningKey
-from consents.aws.s3 import CONFIG, Objects
+from consents.aws.s3 import CONFIG, Lock, Objects
 from consents.proof.anchor import Anchorer
 from consents.proof.bucket import CALLS_AT_A_TIME, LogBucket
 from consents.proof.log_reader import LogReader
@@ -26,6 +27,10 @@ from consents.proof.witnesses import ask_witnesses
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+PARTIAL_LIFETIME = timedelta(days=1)
+"""Of the lock of partial tiles: the next checkpoint has larger ones."""
 
 
 @cache
@@ -64,6 +69,7 @@ def key() -> SigningKey:
     return SigningKey(Boto3Client(lambda: session.boto_client("kms")), os.environ["LOG_KEY_ID"])
 
 
+@cache
 def _objects() -> Objects:
     config = CONFIG.merge(Config(max_pool_connections=CALLS_AT_A_TIME))
     client = cast("S3Client", session.session().create_client("s3", config=config))
@@ -79,7 +85,9 @@ def sealer() -> Sealer:
 @cache
 def publisher() -> Publisher:
     """Return the publisher of this process."""
-    return Publisher(os.environ["LOG_ORIGIN"], table(), bucket(), key())
+    partial_lock = Lock(os.environ["LOG_LOCK"].upper(), PARTIAL_LIFETIME)
+    objects = LogBucket(_objects(), partial_lock)
+    return Publisher(os.environ["LOG_ORIGIN"], table(), objects, key())
 
 
 @cache
