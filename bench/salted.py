@@ -24,8 +24,8 @@ def _unsalted(*of: Any) -> Any:
     return item
 
 
-def _no_salts(count: int) -> list[bytes]:
-    return [b""] * count
+def _no_salts(count: int) -> list[str]:
+    return [""] * count
 
 
 def _capture(event: dict[str, Any], context: Any) -> Any:

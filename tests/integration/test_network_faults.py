@@ -105,13 +105,15 @@ def proxy(the_proxy: Proxy) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module", params=TRANSPORTS)
-def workers(the_proxy: Proxy, request: pytest.FixtureRequest) -> list[Worker]:
+def workers(the_proxy: Proxy, request: pytest.FixtureRequest) -> Iterator[list[Worker]]:
     """Processes that reach their tables through the proxy, none on its first call."""
     transport: str = request.param
     workers = [Worker(the_proxy.url, f"{transport}-{number:02}", transport) for number in range(18)]
     for worker in workers:
         assert worker.invoke(BULK, {"Authorization": "Bearer nobody"}).status == 401
-    return workers
+    yield workers
+    for worker in workers:
+        worker.close()
 
 
 @dataclass(frozen=True, eq=False)

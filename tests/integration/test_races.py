@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -55,12 +55,14 @@ NOON = datetime(2026, 4, 26, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def workers(engine: None) -> list[Worker]:  # noqa: ARG001 - it must be up
+def workers(engine: None) -> Iterator[list[Worker]]:  # noqa: ARG001 - it must be up
     """As many processes as there are callers, none on its first call, half over each transport."""
     workers = [Worker(transport=TRANSPORTS[number % 2]) for number in range(CALLERS)]
     for worker in workers:
         assert worker.invoke(BULK, {"Authorization": "Bearer nobody"}).status == 401
-    return workers
+    yield workers
+    for worker in workers:
+        worker.close()
 
 
 @pytest.fixture

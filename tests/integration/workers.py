@@ -68,6 +68,14 @@ class Worker:
         answer = self._handlers[event.split(".")[0]](sent, context)
         return Response(answer["statusCode"], answer["headers"], answer["body"])
 
+    def close(self) -> None:
+        """Close the connections of this thread: in a cycle of references, a socket would warn."""
+        self.boto3.close()
+        connections = getattr(self.client.client, "_connections", None)
+        if connections is not None:
+            for connection in connections._threads.__dict__.get("idle", []):
+                connection.sock.close()
+
     def _count(self, operation: str, **_: Any) -> None:
         self.calls.append(operation)
 

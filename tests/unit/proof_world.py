@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
 
+from consents.aws.dynamodb import base64_text
 from consents.capture.ledger_items import record_item, record_key
 from consents.domain.record import Receipt, text_hash
 from consents.proof import bucket_keys, notes, tlog
@@ -96,7 +97,7 @@ class ProofWorld:
         request_id = changes.pop("request_id", REQUEST_ID)
         one = attested_record()._replace(**changes)
         key = record_key(ORG_ID, one)
-        item = record_item(key, one, Receipt(at, request_id), key[1].encode()[-16:])
+        item = record_item(key, one, Receipt(at, request_id), base64_text(key[1].encode()[-16:]))
         self.ledger[key[1]] = item
         if is_sealed:
             self.seal(None, item)

@@ -216,11 +216,23 @@ def test_a_request_is_whole_and_names_its_operation() -> None:
     assert "x-amz-security-token" not in headers
 
 
-def test_bytes_are_sent_as_base64() -> None:
+def test_bytes_are_sent_as_base64_that_boto3_encodes_itself() -> None:
     client, wire, _ = lean(response({}))
-    client.call("PutItem", {"Item": {"salt": {"B": b"\x00\xff"}}})
+    given = Botocore({})
+    parameters = {
+        "Item": {"salt": {"B": "AP8="}, "B": {"S": "AP8="}, "seeds": {"L": [{"B": ""}]}},
+        "ExpressionAttributeNames": {"#b": "B"},
+    }
+    client.call("PutItem", parameters)
+    Boto3Client(lambda: given).call("PutItem", parameters)
 
-    assert wire.requests[0].endswith(b'{"Item":{"salt":{"B":"AP8="}}}')
+    assert json.loads(wire.requests[0].partition(b"\r\n\r\n")[2]) == parameters
+    assert given.parameters == [
+        {
+            "Item": {"salt": {"B": b"\0\xff"}, "B": {"S": "AP8="}, "seeds": {"L": [{"B": b""}]}},
+            "ExpressionAttributeNames": {"#b": "B"},
+        }
+    ]
 
 
 def test_each_exchange_has_the_credentials_of_its_moment() -> None:
@@ -243,8 +255,10 @@ class Botocore:
 
     def __init__(self, *results: Any) -> None:
         self._results = iter(results)
+        self.parameters: list[Any] = []
 
-    def _make_api_call(self, _operation: str, _parameters: dict[str, Any]) -> Any:
+    def _make_api_call(self, _operation: str, parameters: dict[str, Any]) -> Any:
+        self.parameters.append(parameters)
         result = next(self._results)
         if isinstance(result, Exception):
             raise result

@@ -4,7 +4,7 @@ The lean client takes a response only if it is clean: a 200, or a failed conditi
 the right checksum. Every other call is made once more by boto3, which is loaded then.
 """
 
-from binascii import b2a_base64
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -62,7 +62,7 @@ class Boto3Client:
         """Return the response, or raise `CallError`."""
         client = self._client()
         try:
-            response: dict[str, Any] = client._make_api_call(operation, dict(parameters))
+            response: dict[str, Any] = client._make_api_call(operation, _with_bytes(parameters))
         except Exception as error:
             failed = call_error(error)
             if failed is None:
@@ -93,6 +93,19 @@ class Boto3Client:
         self._client()  # before threads make it several times
         with ThreadPoolExecutor(CALLS_AT_A_TIME) as threads:
             return list(threads.map(attempt, parameters))
+
+
+def _with_bytes(parameters: Any) -> Any:
+    """Return parameters with the bytes of attributes, which boto3 encodes itself."""
+    match parameters:
+        case {"B": str(encoded), **others} if not others:
+            return {"B": b64decode(encoded)}
+        case dict():
+            return {name: _with_bytes(one) for name, one in parameters.items()}
+        case list() | tuple():
+            return [_with_bytes(one) for one in parameters]
+        case _:
+            return parameters
 
 
 class Service(NamedTuple):
@@ -142,7 +155,7 @@ class LeanClient:
     ) -> list[dict[str, Any] | CallError]:
         """Make several calls at a time; return each response or error, in input order."""
         signer = _Signer(self._service, self._scope, self._host, self._credentials())
-        requests = [signer.request(operation, orjson.dumps(one, _base64)) for one in parameters]
+        requests = [signer.request(operation, orjson.dumps(one)) for one in parameters]
         responses = self._connections.exchange(requests, MAX_EXCHANGE_SECONDS)
         results = [clean(one, self._service) for one in responses]
         broken = [one.reason for one in results if isinstance(one, Broken)]
@@ -159,11 +172,6 @@ class LeanClient:
         ]
         again = iter(self._fallback.call_all(operation, unclear, may_begin))
         return [next(again) if isinstance(one, Broken) else one for one in results]
-
-
-def _base64(value: bytes) -> str:
-    """Return bytes as JSON has them; boto3 encodes them itself."""
-    return b2a_base64(value, newline=False).decode()
 
 
 class _Signer(NamedTuple):

@@ -3,6 +3,7 @@
 import re
 import time
 from base64 import b64decode
+from binascii import b2a_base64
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import batched, count
@@ -81,12 +82,17 @@ def attempts(
 # ---------------------------------------------------------------- Item codec
 
 
+def base64_text(value: bytes) -> str:
+    """Return bytes as an attribute has them."""
+    return b2a_base64(value, newline=False).decode()
+
+
 def encode(value: Any) -> dict[str, Any]:
     """Return the attribute that holds a plain value."""
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, bytes):
-        return {"B": value}
+        return {"B": base64_text(value)}
     if isinstance(value, int):
         return {"N": str(value)}
     if isinstance(value, Mapping):
@@ -107,7 +113,7 @@ def decode(attribute: Mapping[str, Any]) -> Any:
     match kind:
         case "S":
             return value
-        case "B":  # base64 as the lean client receives it; boto3 decodes it itself
+        case "B":  # base64 as JSON has it; boto3 decodes it itself
             return value if isinstance(value, bytes) else b64decode(value)
         case "N":
             return int(value)

@@ -10,6 +10,9 @@ from urllib.parse import parse_qsl, unquote_plus
 from consents.domain.errors import MalformedBody
 from consents.http import json_text
 
+_PERCENT, _PLUS = b"%+"
+_QUOTED_PRINTABLE = bytes.maketrans(b"%+", b"= ")
+
 _LISTED = {"Items", "Items[]"}
 _INDEXED = re.compile(r"Items\[([0-9]{1,9})\]")
 _INDEXED_FIELD = re.compile(r"Items\[([0-9]{1,9})\]\[([^\]]*)\].*", re.DOTALL)
@@ -64,10 +67,11 @@ def _unquoted(text: bytes) -> str:
     Quoted-printable is the same code with `=` for `%`, and is decoded in C. It leaves a longer text
     where a sign is not followed by two hex digits.
     """
-    if b"%" not in text and b"+" not in text:
+    escapes = text.count(_PERCENT)
+    if not escapes and _PLUS not in text:
         return text.decode()
-    decoded = a2b_qp(text.replace(b"+", b" ").replace(b"=", b"=3D").replace(b"%", b"="))
-    if len(decoded) != len(text) - 2 * text.count(b"%"):
+    decoded = a2b_qp(text.replace(b"=", b"=3D").translate(_QUOTED_PRINTABLE))
+    if len(decoded) != len(text) - 2 * escapes:
         return unquote_plus(text.decode())
     return decoded.decode(errors="replace")
 

@@ -10,10 +10,12 @@ can test a guess at its content.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from secrets import token_bytes
+from struct import iter_unpack
 from typing import Any
 
-from consents.aws.dynamodb import Item
+from consents.aws.dynamodb import Item, base64_text
 from consents.domain.record import (
     ConsentRecord,
     Receipt,
@@ -31,11 +33,15 @@ UNDATED = "~"
 
 _SALT_BYTES = 16
 
+_KNOWN_RECEIPTS = 64
+_known_timestamp = lru_cache(_KNOWN_RECEIPTS)(timestamp)
+"""Of a receipt, which every record of a request has."""
 
-def salts(count: int) -> list[bytes]:
-    """Return a random salt for each of so many records, read from the system at once."""
+
+def salts(count: int) -> list[str]:
+    """Return a random salt for each of so many records, in base64, read from the system at once."""
     pool = token_bytes(count * _SALT_BYTES)
-    return [pool[at : at + _SALT_BYTES] for at in range(0, len(pool), _SALT_BYTES)]
+    return [base64_text(salt) for (salt,) in iter_unpack(f"{_SALT_BYTES}s", pool)]
 
 
 def contact_key(org_id: str, contact: str) -> str:
@@ -69,22 +75,29 @@ def sender_in(sk: str) -> str:
     return sk.partition("#")[0]
 
 
+def _date_in(sk: str) -> str | None:
+    """Return the date in a record's sort key, or None."""
+    _, date, _ = sk.split("#", 2)
+    return None if date == UNDATED else date
+
+
 def record_id(sk: str) -> str:
     """Return the digest that ends a record's sort key."""
     return sk.rpartition("#")[2]
 
 
 # By hand, not by the codec: a request of 1000 records makes 1000 of these.
-def record_item(key: Key, record: ConsentRecord, receipt: Receipt, salt: bytes) -> Item:
+def record_item(key: Key, record: ConsentRecord, receipt: Receipt, salt: str) -> Item:
     """Return the item of a record."""
-    effective = effective_at(record.dated_at, receipt.received_at, record.not_before)
+    received_at = _known_timestamp(receipt.received_at)
+    not_before = timestamp(record.not_before) if record.not_before else None
     item: Item = {
         "pk": {"S": key[0]},
         "sk": {"S": key[1]},
         "wire": {"S": record.wire},
         "status": {"S": record.status},
-        "effective_at": {"S": timestamp(effective)},
-        "received_at": {"S": timestamp(receipt.received_at)},
+        "effective_at": {"S": effective_at(_date_in(key[1]), received_at, not_before)},
+        "received_at": {"S": received_at},
         "request_id": {"S": receipt.request_id},
         "evidence": {"M": {name: {"S": value} for name, value in record.evidence.items()}},
         "salt": {"B": salt},

@@ -13,7 +13,6 @@ import orjson
 EVERY_SENDER = "*"
 """The sender of a record that is about every sender of the organization, also a later one."""
 
-_KNOWN_INSTANTS = 1024
 _KNOWN_TEXTS = 256
 """A batch has few agreement texts; the longest take 10 MiB."""
 
@@ -138,12 +137,13 @@ class Statement(Protocol):
     def record_id(self) -> str: ...
 
 
-def effective_at(
-    dated_at: datetime | None, received_at: datetime, not_before: datetime | None = None
-) -> datetime:
+def effective_at[Instant: (datetime, str)](
+    dated_at: Instant | None, received_at: Instant, not_before: Instant | None = None
+) -> Instant:
     """Return the instant from which a record counts: its date, but never later than the receipt.
 
-    Without a date it is the receipt, or `not_before` if that is later.
+    Without a date it is the receipt, or `not_before` if that is later. Instants may all be in
+    `timestamp` form.
     """
     if dated_at is not None:
         return min(dated_at, received_at)
@@ -173,7 +173,6 @@ def is_opt_in(record: Statement | None) -> bool:
     return record is not None and record.status is Status.OPT_IN
 
 
-@lru_cache(_KNOWN_INSTANTS)  # each date is used twice, the receipt by every record
 def timestamp(at: datetime) -> str:
     """Return an instant as fixed-width UTC with microseconds: order as text is order in time."""
     text = orjson.dumps(at.astimezone(UTC), option=orjson.OPT_UTC_Z)[1:-1].decode()
