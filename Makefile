@@ -34,7 +34,7 @@ help:
 	@echo "make bench-drops      import files of 10,000 to a million rows into the local engine (ROWS='10000 20000')"
 	@echo "make bench-log        measure the transparency log by its size: sealing, publishing, proofs"
 	@echo "make bench-transports  compare ways to call DynamoDB"
-	@echo "make lock             lock the dependencies; export the layer's requirements and the lengths of phone numbers"
+	@echo "make lock             lock the dependencies, and write what follows from them: the layer's requirements, validators, phone numbers"
 	@echo "make docs             build the site of docs/ into site/; needs npm"
 	@echo "make install          prepare .venv, with the consents command in it; with BROWSER=1 in the environment for tests in Chromium"
 
@@ -105,7 +105,8 @@ bench-drops: install
 lock: $(OWN_UV)
 	$(UV) lock
 	$(UV) $(EXPORT) --output-file $(REQUIREMENTS) >/dev/null
-	@$(UV) run --frozen --quiet python -m consents.domain.numbering_plans
+	@for module in capture.validators domain.numbering_plans pages.example_numbers; do \
+		$(UV) run --frozen --quiet python -m consents.$$module || exit 1; done
 
 # The CLI reference, and the site; its generator is installed outside .venv.
 docs: install

@@ -176,7 +176,6 @@ def _validation(name: str, make: Make, limits: Limits, route: str = "capture_con
 
 _NO_SLOWER = Limits(cpu=1, wall=1)
 _FULL = Limits(cpu=0.12, wall=0.12)
-_FULL_FORM = Limits(cpu=0.13, wall=0.12)
 
 CASES = (
     _batch(1000, 0, _FULL),
@@ -207,8 +206,8 @@ CASES = (
     check_of(100, _NO_SLOWER),
     check_of(1, Limits()),
     _form(25, 0, Limits()),
-    _form(1000, 0, _FULL_FORM),
-    _form(1000, 5, _FULL_FORM),
+    _form(1000, 0, _FULL),
+    _form(1000, 5, _FULL),
     _hostile("every field wrong", bodies.every_field_wrong),
     _hostile("2 KB in every field", bodies.long_texts),
     _hostile("8 MiB of arrays in records", bodies.nested_in_records, idiom_status=422),

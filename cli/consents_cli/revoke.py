@@ -9,7 +9,7 @@ import typer
 from consents.decisions import revoke_api
 from consents.decisions.api import Sender
 from consents.decisions.revoke import Revocation, Revoker
-from consents.domain import fields
+from consents.domain import dates
 from consents.domain.errors import Unavailable
 from consents.domain.record import EVERY_SENDER, Receipt
 from consents.domain.ulid import new_ulid
@@ -75,10 +75,10 @@ def _evidence(
     if revoked_at is None:
         return None, evidence
     try:
-        at = fields.rfc3339(revoked_at)
+        at = dates.rfc3339(revoked_at)
     except ValueError:
         raise Failed(f"invalid --revoked-at {revoked_at!r}: not an RFC 3339 date") from None
-    if fields.is_in_the_future(at, now):
+    if dates.is_in_the_future(at, now):
         raise Failed(f"invalid --revoked-at {revoked_at!r}: in the future")
     return at, evidence
 

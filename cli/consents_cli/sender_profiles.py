@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from consents.domain import fields
+from consents.domain import checks, fields
 from consents.domain.sender_profile import MAX_LOGO_BYTES, SenderProfile, image_type
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import TypeAdapter, ValidationError
@@ -118,7 +118,7 @@ def described(shown: SenderProfile) -> dict[str, Any]:
 
 def _line(name: str, text: str) -> str:
     try:
-        fields.one_line(text)
+        checks.one_line(text)
     except ValueError:
         raise Failed(f"invalid {_spelt(name)}: must be one line") from None
     if len(text) > MAX_LENGTHS[name]:

@@ -6,7 +6,7 @@ from typing import Any
 from consents.decisions.decide import speaking
 from consents.decisions.revoke import Revocation
 from consents.decisions.revoke_api import MAX_TEXT, Method
-from consents.domain import fields
+from consents.domain import dates
 from consents.domain.record import EVERY_SENDER, Receipt
 from consents.domain.ulid import new_ulid
 from consents_cli import revoke
@@ -65,7 +65,7 @@ def _said_at(text: str, now: datetime) -> datetime | None:
         at = datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
         raise Invalid("Correct the date: it has the form 2026-04-26T12:00.") from None
-    if fields.is_in_the_future(at, now):
+    if dates.is_in_the_future(at, now):
         raise Invalid("Correct the date: it is in the future.")
     return at
 

@@ -2,7 +2,7 @@
 
 import pytest
 from consents.domain.formats import is_contact
-from consents.pages import phone_numbers
+from consents.pages import example_numbers, phone_numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,7 +50,16 @@ def test_what_is_read_is_a_possible_number(written: str) -> None:
 
 @pytest.mark.parametrize("sender", [SENDER, BRITISH, "+8613800138000", "+88213300655"])
 def test_the_example_of_a_country_is_read(sender: str) -> None:
-    assert phone_numbers.read(phone_numbers.example(sender), sender)
+    assert phone_numbers.read(example_numbers.example(sender), sender)
+
+
+def test_examples_are_those_of_the_library() -> None:
+    """`make lock` writes them."""
+    assert example_numbers.examples() == example_numbers.examples_of_library()
+
+
+def test_a_number_of_no_country_has_an_example() -> None:
+    assert example_numbers.example("+88213300655") == "+12015550123"
 
 
 def test_a_number_is_shown_as_in_the_senders_country() -> None:

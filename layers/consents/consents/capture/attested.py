@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from typing import Any, NotRequired, TypedDict, get_args
+from typing import Any, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
-from consents.domain import errors, fields, formats
+from consents.capture.validators import validator
+from consents.domain import checks, errors, formats
 from consents.domain.outcome import Fault, Outcome, Rejected, Stored
 from consents.domain.record import ConsentRecord, Status, Wire, text_hash
 from consents.http import json_text
@@ -28,12 +28,12 @@ MESSAGES: Mapping[str, str] = {
     "evidence.user_agent": "must be 1..1024 chars",
     "evidence.agreement_text": "must be 1..10000 chars",
     "evidence.form_url": "must be an http(s) URL",
-    "evidence.consent_method": "must be one of " + ", ".join(get_args(fields.ConsentMethod)),
+    "evidence.consent_method": "must be one of " + ", ".join(get_args(formats.ConsentMethod)),
 }
 _MESSAGES_BY_ERROR: Mapping[str, str] = {
     "missing": "is required",
     "dict_type": "must be an object",
-    fields.IN_THE_FUTURE: "must not be in the future",
+    checks.IN_THE_FUTURE: "must not be in the future",
 }
 
 
@@ -49,32 +49,7 @@ class ReadContext:
     """`phone_number_id`, in lower case, to E.164 number."""
 
 
-class _BrowserEvidence(TypedDict):
-    captured_at: fields.CapturedAt
-    ip_address: fields.IpAddress
-    user_agent: fields.UserAgent
-    agreement_text: fields.AgreementText
-    form_url: fields.FormUrl
-    consent_method: fields.ConsentMethod
-
-
-class _OffBrowserEvidence(TypedDict):
-    captured_at: fields.CapturedAt
-    ip_address: NotRequired[fields.IpAddress | None]
-    user_agent: NotRequired[fields.UserAgent | None]
-    agreement_text: fields.AgreementText
-    form_url: NotRequired[fields.FormUrl | None]
-    consent_method: fields.ConsentMethod
-
-
-class _Record[Evidence](TypedDict):
-    phone_number_id: fields.Uuid
-    contact_number: fields.ContactNumber
-    opted_in: fields.OptedIn
-    evidence: Evidence
-
-
-_OFF_BROWSER_METHODS = frozenset(get_args(fields.ConsentMethod)) - {"checkbox"}
+_OFF_BROWSER_METHODS = frozenset(get_args(formats.ConsentMethod)) - {"checkbox"}
 
 
 def parse_batch(body: bytes, content_type: str | None, allowance: int = MAX_RECORDS) -> list[Any]:
@@ -159,17 +134,7 @@ def _rules(record: Any) -> Callable[..., Any]:
         is_off_browser = record["evidence"]["consent_method"] in _OFF_BROWSER_METHODS
     except (KeyError, TypeError):
         is_off_browser = False
-    return _off_browser() if is_off_browser else _browser()
-
-
-@cache  # built for the first record: the catch-all route has none
-def _browser() -> Callable[..., Any]:
-    return TypeAdapter(_Record[_BrowserEvidence]).validator.validate_python
-
-
-@cache
-def _off_browser() -> Callable[..., Any]:
-    return TypeAdapter(_Record[_OffBrowserEvidence]).validator.validate_python
+    return validator("OffBrowserRecord" if is_off_browser else "BrowserRecord")
 
 
 def _faults(error: ValidationError, record: Any, context: ReadContext) -> tuple[Fault, ...]:

@@ -1,16 +1,16 @@
 """The Bulk Consents API: form-encoded `Items`, one result for each, in order."""
 
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cache
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Any
 
 import orjson
-from pydantic import PlainValidator, TypeAdapter, ValidationError, ValidationInfo
+from pydantic_core import ValidationError
 
 from consents.capture import form
-from consents.domain import errors, fields, formats
+from consents.capture.validators import validator
+from consents.domain import errors, formats
 from consents.domain.outcome import Fault, Outcome, Rejected, Stored
 from consents.domain.record import ConsentRecord, Status, Wire
 from consents.http.response import Response
@@ -51,26 +51,10 @@ TOKENS: Mapping[str, str] = {
 }
 """The token of each field, in the order of a response."""
 
+_REQUIRED = TOKENS.keys() - {"date_of_consent"}
+
 _REPEATED = Fault("correlation_id", TOKENS["correlation_id"])
 _MAX_ECHO_LENGTH = 64
-
-
-def _optional_date(value: object, info: ValidationInfo[Any]) -> datetime | None:
-    return None if value is None or value == "" else fields.iso8601(value, info)
-
-
-class _Item(TypedDict):
-    correlation_id: fields.CorrelationId
-    sender_id: fields.SenderId
-    contact_id: fields.ContactNumber
-    status: fields.Status
-    source: fields.Source
-    date_of_consent: NotRequired[Annotated[datetime | None, PlainValidator(_optional_date)]]
-
-
-@cache  # built for the first item: the catch-all route has none
-def _rules() -> Callable[..., Any]:
-    return TypeAdapter(_Item).validator.validate_python
 
 
 def secret(authorization: str) -> str:
@@ -133,7 +117,7 @@ def read_batch(items: Iterable[Any], now: datetime) -> list[ConsentRecord | Reje
 def read(item: Any, now: datetime) -> ConsentRecord | Rejected:
     """Return a consent record, or all its faults; `now` is the receipt."""
     try:
-        sent = _rules()(item, context=now)
+        sent = validator("Item")(item, context=now)
     except ValidationError as error:
         return Rejected(str(INVALID_ITEM), tuple(_faults(error)))
     evidence = {"source": sent["source"]}
@@ -141,7 +125,7 @@ def read(item: Any, now: datetime) -> ConsentRecord | Rejected:
         evidence["date_of_consent"] = item["date_of_consent"]
     return ConsentRecord(  # positional: by keyword it would take twice as long
         Wire.BULK_CONSENTS,
-        canonical_sender(sent["sender_id"]),
+        formats.canonical_sender(sent["sender_id"]),
         sent["contact_id"],
         Status.OPT_IN if sent["status"] == Status.OPT_IN else Status.OPT_OUT,
         date,
@@ -151,15 +135,10 @@ def read(item: Any, now: datetime) -> ConsentRecord | Rejected:
     )
 
 
-def canonical_sender(sender_id: str) -> str:
-    """Return one spelling per sender: the hex of a messaging service SID in lower case."""
-    return "MG" + sender_id[2:].lower() if sender_id.startswith("MG") else sender_id
-
-
 def _faults(error: ValidationError) -> Iterator[Fault]:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     named = {fault["loc"][0] for fault in found if fault["loc"]}
-    wrong = named or _Item.__required_keys__  # not an object: every required field is missing
+    wrong = named or _REQUIRED  # not an object: every required field is missing
     return (Fault(field, token) for field, token in TOKENS.items() if field in wrong)
 
 

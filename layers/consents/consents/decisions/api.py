@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from consents.accounts.directory import Directory
-from consents.capture.bulk_consents import canonical_sender
-from consents.domain import fields, formats
+from consents.domain import dates, formats
 from consents.domain.errors import Invalid, NotFound
 from consents.domain.record import EVERY_SENDER
 from consents.http.json_api import parse_object
@@ -62,7 +61,7 @@ class Sender:
     @property
     def key(self) -> str:
         """The sender as the ledger spells it."""
-        return canonical_sender(self.sender_id)
+        return formats.canonical_sender(self.sender_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +244,7 @@ def _fault(sent: Mapping[str, Any], name: str) -> str:
 
 def _instant(sent: Mapping[str, Any], faults: Faults) -> datetime:
     try:
-        return fields.rfc3339(sent.get("asked_at"))
+        return dates.rfc3339(sent.get("asked_at"))
     except ValueError:
         faults["asked_at"] = _fault(sent, "asked_at")
         return _NO_INSTANT

@@ -13,7 +13,7 @@ from consents.capture import attested
 from consents.decisions import api
 from consents.decisions.consent_ids import ConsentIds, Pair
 from consents.decisions.revoke import Revoked
-from consents.domain import fields, formats
+from consents.domain import dates, formats
 from consents.domain.outcome import Fault, Outcome, Rejected, Stored
 from consents.domain.record import EVERY_SENDER
 from consents.http import json_text
@@ -105,11 +105,11 @@ def _evidence(sent: Mapping[str, Any], faults: api.Faults, now: datetime) -> dat
 
 def _revoked_at(evidence: Mapping[str, Any], faults: api.Faults, now: datetime) -> datetime | None:
     try:
-        at = fields.rfc3339(evidence["revoked_at"])
+        at = dates.rfc3339(evidence["revoked_at"])
     except ValueError:
         faults["evidence.revoked_at"] = MESSAGES["evidence.revoked_at"]
         return None
-    if fields.is_in_the_future(at, now):
+    if dates.is_in_the_future(at, now):
         faults["evidence.revoked_at"] = _FUTURE
     return at
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
-from consents.domain import fields
+from consents.domain import checks, fields
 from consents.domain.errors import Invalid, NotFound
 from consents.domain.record import text_hash
 from consents.domain.sender_profile import SenderProfile
@@ -48,19 +48,19 @@ MESSAGES: Mapping[str, str] = {
 }
 _MESSAGES_BY_ERROR: Mapping[str, str] = {
     "missing": "is required",
-    fields.NOT_ONE_LINE: "must be one line",
+    checks.NOT_ONE_LINE: "must be one line",
 }
 
 _LANGUAGE_TAG = "^[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}$"
 
 _Headline = Annotated[
-    str, Strict(), Field(min_length=1, max_length=120), AfterValidator(fields.one_line)
+    str, Strict(), Field(min_length=1, max_length=120), AfterValidator(checks.one_line)
 ]
 _Intro = Annotated[
-    str, Strict(), Field(min_length=1, max_length=300), AfterValidator(fields.one_line)
+    str, Strict(), Field(min_length=1, max_length=300), AfterValidator(checks.one_line)
 ]
 _Program = Annotated[
-    str, Strict(), Field(min_length=1, max_length=160), AfterValidator(fields.one_line)
+    str, Strict(), Field(min_length=1, max_length=160), AfterValidator(checks.one_line)
 ]
 _Number = Annotated[int, Strict()]
 

@@ -7,7 +7,7 @@ from consents.forms.form import Confirm, Form
 from consents.forms.submission import Submission
 from consents.http.response import Response
 from consents.messages.texts import confirmation_text
-from consents.pages import languages, phone_numbers
+from consents.pages import example_numbers, languages, phone_numbers
 from consents.pages.done import Agreed, done_page
 from consents.pages.page import content, response
 from consents.pages.templating import dictionary, words
@@ -74,7 +74,7 @@ def _form_page(
     form: Form, lang: str, fill: Fill, *, number: str, is_specimen: bool = False
 ) -> bytes:
     t = words(lang)
-    example = phone_numbers.example(form.sender)
+    example = example_numbers.example(form.sender)
     headline = form.headline or t("headline", brand=form.profile.brand)
     has_errors = bool(fill.problems)
     values = {

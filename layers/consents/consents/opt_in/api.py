@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
-from consents.domain import fields, formats
+from consents.domain import checks, fields, formats
 from consents.domain.errors import Invalid, NotFound
 from consents.http import json_text
 from consents.http.response import Response
@@ -38,7 +38,7 @@ MESSAGES: Mapping[str, str] = {
 }
 _MESSAGES_BY_ERROR: Mapping[str, str] = {
     "missing": "is required",
-    fields.NOT_ONE_LINE: "must be one line",
+    checks.NOT_ONE_LINE: "must be one line",
 }
 
 
@@ -55,12 +55,12 @@ class _Question(TypedDict):
     locale: NotRequired[Literal["en", "es"]]
     program: NotRequired[
         Annotated[
-            str, Strict(), Field(min_length=1, max_length=160), AfterValidator(fields.one_line)
+            str, Strict(), Field(min_length=1, max_length=160), AfterValidator(checks.one_line)
         ]
     ]
     frequency: NotRequired[
         Annotated[
-            str, Strict(), Field(min_length=1, max_length=120), AfterValidator(fields.one_line)
+            str, Strict(), Field(min_length=1, max_length=120), AfterValidator(checks.one_line)
         ]
     ]
     reference: NotRequired[Annotated[str, Strict(), Field(min_length=1, max_length=128)]]

@@ -55,20 +55,6 @@ def masked(number: str, sender: str) -> str:
 
 
 @lru_cache(256)
-def example(sender: str) -> str:
-    """Return an example of a mobile number in the sender's country."""
-    from phonenumbers import (
-        PhoneNumberFormat,
-        PhoneNumberType,
-        example_number_for_type,
-        format_number,
-    )
-
-    found = example_number_for_type(_country(sender), PhoneNumberType.MOBILE)
-    return format_number(found, PhoneNumberFormat.NATIONAL) if found else "+12015550123"
-
-
-@lru_cache(256)
 def _country(number: str) -> str:
     """Return the main region of a number's calling code, whose habits the others share."""
     from phonenumbers import parse, region_code_for_country_code
