@@ -97,15 +97,15 @@ class Boto3Client:
 
 def _with_bytes(parameters: Any) -> Any:
     """Return parameters with the bytes of attributes, which boto3 encodes itself."""
-    match parameters:
-        case {"B": str(encoded), **others} if not others:
-            return {"B": b64decode(encoded)}
-        case dict():
-            return {name: _with_bytes(one) for name, one in parameters.items()}
-        case list() | tuple():
-            return [_with_bytes(one) for one in parameters]
-        case _:
-            return parameters
+    if isinstance(parameters, list | tuple):
+        return [_with_bytes(one) for one in parameters]
+    if not isinstance(parameters, dict):
+        return parameters
+    if len(parameters) == 1:
+        ((name, content),) = parameters.items()
+        if isinstance(content, str):  # an attribute: a request of 1000 records has 12,000
+            return {name: b64decode(content)} if name == "B" else parameters
+    return {name: _with_bytes(one) for name, one in parameters.items()}
 
 
 class Service(NamedTuple):
