@@ -25,6 +25,7 @@ from consents.domain.record import (
 )
 from consents.domain.sender_profile import SenderProfile
 from consents.forms.form import Confirm, Form
+from consents.http import rejections
 from consents.http.request import Context
 from consents.imports.drop import Drop, parse_key
 from consents.imports.import_state import Import, PendingUpload
@@ -176,7 +177,7 @@ def statement(
 def attested_reason(record: Any) -> str | None:
     """Return why an attested record is rejected, None if it is valid."""
     result = attested.read(record, READ_CONTEXT)
-    return attested.reason(result) if isinstance(result, Rejected) else None
+    return rejections.reason(result) if isinstance(result, Rejected) else None
 
 
 def bulk_tokens(item: Any) -> list[str]:

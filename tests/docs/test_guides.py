@@ -17,6 +17,7 @@ from consents.domain.organization import (
 )
 from consents.domain.outcome import Stored
 from consents.domain.token_bucket import WINDOW_SECONDS
+from consents.http import rejections
 from consents.http.idempotency import KEPT_FOR
 from consents.http.request import MAX_IDEMPOTENCY_KEY_LENGTH
 from consents.imports import api, bucket, limits, parts, rows
@@ -58,7 +59,7 @@ def text(name: str) -> str:
         ("retries-and-idempotency", f"within {KEPT_FOR // timedelta(hours=1)} hours"),
         ("retries-and-idempotency", f"within {CACHE_SECONDS} seconds"),
         ("retries-and-idempotency", f"error code {bulk_consents.INVALID_ITEM}"),
-        ("retries-and-idempotency", f"reason `{attested.reason(Stored.UNAVAILABLE)}`"),
+        ("retries-and-idempotency", f"reason `{rejections.reason(Stored.UNAVAILABLE)}`"),
         ("organizations-and-keys", f"| {DEFAULT_RECORDS_PER_MINUTE:,} |"),
         ("organizations-and-keys", f"| {DEFAULT_PARTS_PER_DAY:,} |"),
         ("organizations-and-keys", f"for up to {CACHE_SECONDS} seconds"),

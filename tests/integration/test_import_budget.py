@@ -51,7 +51,9 @@ TEMPLATES = {"jinja2", "markupsafe"}
 """Only the functions of pages load them, and that of packs, which have a cover."""
 
 WITHOUT_FIELDS = OF_THE_LOG | OF_PAGES | {"receive_message", "receive_twilio", "send_message"}
-"""They validate no field, so they load no pydantic, nor its core."""
+WITHOUT_FIELDS |= {"check_consents", "get_consent", "list_consent_history", "make_proof"}
+WITHOUT_FIELDS |= {"revoke_consent", "revoke_consents", "search_consents", "verify_decision"}
+"""They load neither pydantic nor its core: they validate with few rules, or nothing."""
 
 OF_TYPES = {"close_form", "create_form", "open_challenge", "show_challenge", "show_form"}
 OF_TYPES |= {"create_import", "fail_import", "get_import", "list_imports"}

@@ -11,7 +11,7 @@ from consents.capture.validators import validator
 from consents.domain import checks, errors, formats
 from consents.domain.outcome import Fault, Outcome, Rejected, Stored
 from consents.domain.record import ConsentRecord, Status, Wire, text_hash
-from consents.http import json_text
+from consents.http import json_text, rejections
 from consents.http.json_api import parse_object
 from consents.http.response import Response
 
@@ -152,31 +152,9 @@ def _fault(path: str, error: str) -> Fault:
 
 def render_batch(outcomes: Sequence[Outcome]) -> Response:
     """Return the number of accepted records, and each rejected one by its index in the input."""
-    listed = rejected(outcomes)
+    listed = rejections.listed(outcomes)
     body = json_text.indented({"accepted": len(outcomes) - len(listed), "rejected": listed})
     return Response(200, body, final=Stored.UNAVAILABLE not in outcomes, outcomes=outcomes)
-
-
-def rejected(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Return each record that was not accepted, by its index in the input."""
-    return [
-        {"index": index, "code": _code(outcome), "reason": reason(outcome)}
-        for index, outcome in enumerate(outcomes)
-        if outcome is not Stored.ACCEPTED
-    ]
-
-
-def _code(outcome: Outcome) -> str:
-    return outcome.code if isinstance(outcome, Rejected) else "UNAVAILABLE"
-
-
-def reason(outcome: Outcome) -> str:
-    """Return all faults of a rejected record in one line, in field order."""
-    if not isinstance(outcome, Rejected):
-        return "may not have been stored; repeat the same call"
-    return "; ".join(
-        f"{field}: {message}" if field else message for field, message in outcome.faults
-    )
 
 
 def render_single(consent_id: str, record: ConsentRecord, *, already_opted_in: bool) -> Response:

@@ -9,14 +9,13 @@ from typing import Any
 
 import orjson
 
-from consents.capture import attested
 from consents.decisions import api
 from consents.decisions.consent_ids import ConsentIds, Pair
 from consents.decisions.revoke import Revoked
 from consents.domain import dates, formats
 from consents.domain.outcome import Fault, Outcome, Rejected, Stored
 from consents.domain.record import EVERY_SENDER
-from consents.http import json_text
+from consents.http import json_text, rejections
 from consents.http.idempotency import Replay
 from consents.http.json_api import parse_object
 from consents.http.request import Request, not_known
@@ -142,7 +141,7 @@ class Renderer:
         ]
         body = {
             "revoked": sum(not result["opted_in"] for result in results),
-            "rejected": attested.rejected(outcomes),
+            "rejected": rejections.listed(outcomes),
             "results": results,
         }
         is_final = Stored.UNAVAILABLE not in outcomes

@@ -8,6 +8,7 @@ from typing import Any
 from consents.capture import attested, bulk_consents
 from consents.domain.outcome import Fault, Rejected
 from consents.domain.record import ConsentRecord, Wire
+from consents.http import rejections
 from consents.imports.rows import UnreadableRow
 
 type Senders = Callable[[Iterable[str]], Mapping[str, str]]
@@ -41,7 +42,7 @@ def _read_attested(
 
 
 def _report_attested(_sent: Any, rejected: Rejected) -> dict[str, Any]:
-    return {"code": rejected.code, "reason": attested.reason(rejected)}
+    return {"code": rejected.code, "reason": rejections.reason(rejected)}
 
 
 def _read_bulk_consents(
