@@ -169,7 +169,7 @@ def _ask_to_stop(owner: int, files: LocalFiles) -> None:
 def lock_log(stack: Stack) -> None:
     """Lock the log's bucket as on AWS: MiniStack's CloudFormation ignores Object Lock."""
     given = stack.parameters
-    retention: Any = {"Mode": given["LogLock"].upper(), "Days": int(given["LogLockDays"])}
+    retention: Any = {"Mode": given["LogLock"].upper(), "Days": int(given["LogRetentionDays"])}
     stack.s3().put_object_lock_configuration(
         Bucket=stack.output("LogBucket"),
         ObjectLockConfiguration={

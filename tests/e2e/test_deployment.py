@@ -513,7 +513,7 @@ def test_update_keeps_all_items_and_data_resources(deployment: Deployment) -> No
         deployment.url,
         "AllowedOrigin=https://app.example.com",
         "ImportPace=slow",
-        "LogRetentionDays=30",
+        "LogGroupRetentionDays=30",
         "ThrottleRate=500",
     )
 

@@ -71,7 +71,7 @@ def test_every_object_of_the_log_is_locked(template: Template) -> None:
 
     assert bucket["ObjectLockEnabled"] is True
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert rule["Days"] == {"Ref": "LogLockDays"}
+    assert rule["Days"] == {"Ref": "LogRetentionDays"}
     assert rule["Mode"] == {"Fn::If": ["HasComplianceLock", "COMPLIANCE", "GOVERNANCE"]}
     assert template["Conditions"]["HasComplianceLock"] == {
         "Fn::Equals": [{"Ref": "LogLock"}, "compliance"]

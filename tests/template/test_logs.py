@@ -49,7 +49,7 @@ def test_a_function_logs_to_the_log_group_of_its_name(template: Template, functi
     group = resources[function]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
 
     assert group == function.removesuffix("Function") + "LogGroup"
-    assert resources[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert resources[group]["Properties"]["RetentionInDays"] == {"Ref": "LogGroupRetentionDays"}
 
 
 def test_the_access_log_and_function_logs_share_request_ids(template: Template) -> None:
