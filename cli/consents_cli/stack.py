@@ -200,11 +200,7 @@ def connect(
     dynamodb = client_of("dynamodb")
     client = Boto3Client(lambda: dynamodb)
     directory = Table(client, outputs["DirectoryTable"])
-
-    @cache
-    def secret(output: str) -> str:
-        found = client_of("secretsmanager").get_secret_value(SecretId=outputs[output])
-        return str(found["SecretString"])
+    secret = cache(partial(_secret, client_of, outputs))
 
     def pepper() -> bytes:
         return secret("PepperSecret").encode()
@@ -229,6 +225,12 @@ def connect(
         cloudformation=cloudformation,
         functions=cache(lambda: client_of("lambda")),
     )
+
+
+def _secret(client_of: Callable[..., Any], outputs: Mapping[str, str], output: str) -> str:
+    """Return the secret that an output names."""
+    found = client_of("secretsmanager").get_secret_value(SecretId=outputs[output])
+    return str(found["SecretString"])
 
 
 def _described(client: "CloudFormationClient", name: str) -> tuple[dict[str, str], dict[str, str]]:

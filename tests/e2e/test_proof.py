@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import requests
 from consents.proof.anchors import anchor_name
+from consents.proof.notes import Signature
+from consents_cli.log_anchors import log_bucket
 from consents_cli.stack import Stack, connect_local
 
 from tests.e2e import organizations
@@ -145,6 +148,30 @@ def test_witness_of_the_stack_bounds_when_a_record_came(customer: Customer) -> N
     (time,) = words(report, "time")
     assert time.startswith("BETWEEN ")
     assert "N5" not in words(report, "not_proven")
+
+
+def test_checkpoint_of_a_pack_is_the_anchor_and_a_late_cosignature_is_in_its_times(
+    customer: Customer,
+) -> None:
+    customer.capture()
+    customer.proven()
+    size = customer.stack.ask("log", "anchor")["size"]
+    late = Signature("late.example", bytes(4), bytes(72))
+    log_bucket(customer.deployed).add_cosignature(size, late)
+    reading = customer.stack.ask("key", "create", "--org", customer.org_id, "--scope", "log:read")
+    anchor = requests.get(
+        f"{customer.stack.api_url}/v1/log/{anchor_name(size)}",
+        headers=bearer(reading["api_key"]),
+        timeout=30,
+    )
+    report = customer.verdict(customer.proven())
+    with ZipFile(customer.folder / "pack.zip") as pack:
+        checkpoint, times = pack.read("checkpoint"), json.loads(pack.read("times.json"))
+
+    assert (report["size"], words(report, "pack")) == (size, ["INTACT"])
+    assert checkpoint == anchor.content
+    assert "late.example" not in checkpoint.decode()
+    assert times[-1]["checkpoint"] == checkpoint.decode() + late.line()
 
 
 def test_key_without_the_scope_gets_no_pack(customer: Customer) -> None:

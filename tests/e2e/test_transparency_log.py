@@ -193,6 +193,8 @@ def test_witnesses_are_those_of_the_parameter(
     bucket.write_witness_policy("quorum none\n")
     assert stack.ask("log", "anchor")["cosigners"] == ["local"]
     assert bucket.witness_policy() == policy
+    _, _, published = httpx.get(f"{stack.api_url}/v1/log/keys", timeout=30).text.partition("\n")
+    assert published == policy
 
     (tmp_path / "policy").write_text(policy)
     parameter = consents(stack, "log", "witnesses", str(tmp_path / "policy")).rstrip("\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from consents.proof import notes
-from consents.proof.anchor import Anchored, Anchorer
+from consents.proof.anchor import Anchored, Anchorer, anchor
 from consents.proof.anchors import TIMESTAMP, anchor_name
 from consents.proof.notes import Note
 from consents.proof.tiles import NotStored
@@ -100,6 +100,38 @@ def test_run_that_is_killed_before_its_anchor_is_repeated(
 
     assert anchorer(log).anchor() == Anchored(size, {"w1"}, is_met=True)
     assert witness.verifier.has_signed(anchored(log, size))
+
+
+def test_publishers_at_the_hour_adopt_one_policy(log: Log) -> None:
+    size, witness = grow(log, range(10)), WitnessModel("w1.example", log.verifier)
+    with serving(witness) as url, ThreadPoolExecutor(4) as threads:
+        policy = f"witness w1 {witness.verifier} {url}\nquorum w1"
+        found = [*threads.map(lambda _: anchor(anchorer(log), policy), range(4))]
+
+    assert found == [size] * 4
+    assert log.bucket.witness_policy() == f"{policy}\n"
+    assert witness.verifier.has_signed(anchored(log, size))
+
+
+def test_run_that_is_killed_before_it_adopts_a_policy_is_repeated(
+    log: Log, break_bucket: BreakCall
+) -> None:
+    size, left = grow(log, range(10)), iter([True])
+    break_bucket("PutObject", lambda **call: killed(**call) if next(left, False) else None)
+    with pytest.raises(KeyboardInterrupt):
+        anchor(anchorer(log), "quorum none")
+    assert log.bucket.witness_policy() == ""
+
+    assert anchor(anchorer(log), "quorum none") == size
+    assert log.bucket.witness_policy() == "quorum none\n"
+
+
+def test_event_of_an_earlier_policy_that_comes_late_lasts_an_hour(log: Log) -> None:
+    grow(log, range(10))
+    for policy in ("quorum none", "", "quorum none"):
+        anchor(anchorer(log), policy)
+
+        assert log.bucket.witness_policy() == (policy and f"{policy}\n")
 
 
 def test_witness_that_does_not_respond_stops_no_anchor(log: Log, logged: StringIO) -> None:

@@ -10,10 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from consents.aws.errors import CallError
-from consents.aws.s3 import Lock, Objects
 from consents.capture.ledger import Ledger
 from consents.proof.batches import Batch
-from consents.proof.bucket import LogBucket
 from consents.proof.entries import Kind, size_with
 from consents.proof.publish import LogHalted, Published, Publisher
 from consents.proof.seal import Change
@@ -79,7 +77,6 @@ def test_log_and_its_batches_hold_nothing_that_was_sent(
 
 
 def test_only_partial_tiles_are_locked_for_a_day(log: Log) -> None:
-    lock = Lock("GOVERNANCE", timedelta(days=1))
     default: Any = {"Mode": "GOVERNANCE", "Days": 9}
     log.s3.put_object_lock_configuration(
         Bucket=log.name,
@@ -88,7 +85,6 @@ def test_only_partial_tiles_are_locked_for_a_day(log: Log) -> None:
             "Rule": {"DefaultRetention": default},
         },
     )
-    log.bucket = LogBucket(Objects(log.s3, log.name), lock)
     for numbers in (range(10), range(10, 600)):
         log.seal(*inserted(numbers))
         log.publish()

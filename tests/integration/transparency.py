@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ import boto3
 from consents.aws.client import Boto3Client
 from consents.aws.dynamodb import Table
 from consents.aws.kms import SigningKey
-from consents.aws.s3 import CONFIG, Objects
+from consents.aws.s3 import CONFIG, Lock, Objects
 from consents.proof import notes
 from consents.proof.bucket import LogBucket
 from consents.proof.entries import BYTES
@@ -42,7 +43,7 @@ class Log:
         self.s3 = boto3.client("s3", config=CONFIG)
         self.s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
         self.table = LogTable(self._table)
-        self.bucket = LogBucket(Objects(self.s3, name))
+        self.bucket = LogBucket(Objects(self.s3, name), Lock("GOVERNANCE", timedelta(days=1)))
         self.name = name
         kms = boto3.client("kms")
         made = kms.create_key(KeySpec="ECC_NIST_EDWARDS25519", KeyUsage="SIGN_VERIFY")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from consents.proof.witness_policy import InvalidPolicy
-from consents_cli.log_anchors import MAX_PARAMETER, parameter_of, policy_of
+from consents_cli.log_anchors import MAX_PARAMETER, PARAMETER_LINE, parameter_of, policy_of
 
 from tests.template.expansion import PARAMETERS, Template, allowances, documents, listed, of_type
 from tests.unit.log_store import LogKey
@@ -165,6 +165,8 @@ def test_a_policy_is_a_parameter_without_comments_that_the_template_accepts() ->
     for line in parameter.split(","):
         assert re.search(PARAMETERS["WitnessPolicy"]["AllowedPattern"], line)
     assert parameter_of("") == ""
+    pattern = PARAMETERS["WitnessPolicy"]["AllowedPattern"]
+    assert pattern == f"^({PARAMETER_LINE.pattern})?$"
 
 
 @pytest.mark.parametrize(

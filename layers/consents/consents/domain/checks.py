@@ -43,15 +43,15 @@ def instant(text: str, info: ValidationInfo[Any]) -> datetime:
 
     `info.context` is the instant of the receipt.
     """
-    return _past(dates.utc(text), info)
+    return _not_in_the_future(dates.utc(text), info)
 
 
 def optional_date(value: object, info: ValidationInfo[Any]) -> datetime | None:
     """Return the instant of an ISO 8601 date; null and an empty text stand for no date."""
-    return None if value is None or value == "" else _past(dates.iso8601(value), info)
+    return None if value is None or value == "" else _not_in_the_future(dates.iso8601(value), info)
 
 
-def _past(at: datetime, info: ValidationInfo[Any]) -> datetime:
+def _not_in_the_future(at: datetime, info: ValidationInfo[Any]) -> datetime:
     if dates.is_in_the_future(at, info.context):
         raise PydanticCustomError(IN_THE_FUTURE, "in the future")
     return at

@@ -1,6 +1,7 @@
 """Dates as callers write them: RFC 3339, and ISO 8601 as the Bulk Consents API has it."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -12,11 +13,12 @@ _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 RFC3339 = (
     rf"{_DAY}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{{2}}:[0-5][0-9])"
 )
-_ISO8601 = re.compile(
-    rf"(?:{_DAY}T[0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:[.,][0-9]++)?)?"
-    r"|[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]++)?)?)"
-    r"(?:Z|[+-][0-9]{2}(?::?[0-5][0-9])?)"
+_ISO8601 = (
+    rf"(?:{_DAY}[Tt][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:[.,][0-9]++)?)?"
+    r"|[0-9]{8}[Tt][0-9]{4}(?:[0-9]{2}(?:[.,][0-9]++)?)?)"
+    r"(?:[Zz]|[+-][0-9]{2}(?::?[0-5][0-9])?)"
 )
+_IS_RFC3339, _IS_ISO8601 = (re.compile(one).fullmatch for one in (RFC3339, _ISO8601))
 _LAST_MINUTES = {(6, 30, 23, 59), (12, 31, 23, 59)}
 
 
@@ -29,18 +31,18 @@ def iso8601(value: object) -> datetime:
     Raises:
         ValueError: it is something else.
     """
-    if not isinstance(value, str) or len(value) > MAX_LENGTH:
-        raise ValueError("not a text of a date's length")
-    if not _ISO8601.fullmatch(value.upper()):  # T and Z may be in lower case
-        raise ValueError("not a date and time with a zone")
-    return utc(value)
+    return _instant(value, _IS_ISO8601)
 
 
 def rfc3339(value: object) -> datetime:
     """Return the instant of an RFC 3339 date and time, or raise `ValueError`."""
+    return _instant(value, _IS_RFC3339)
+
+
+def _instant(value: object, has_form: Callable[[str], object]) -> datetime:
     if not isinstance(value, str) or len(value) > MAX_LENGTH:
         raise ValueError("not a text of a date's length")
-    if not re.fullmatch(RFC3339, value):
+    if not has_form(value):
         raise ValueError("not a date and time with a zone")
     return utc(value)
 

@@ -21,13 +21,21 @@ def has_possible_length(number: str) -> bool:
     return _is_possible(number[1:4], len(number) - 1)
 
 
+def calling_code(number: str) -> str:
+    """Return the country calling code of an E.164 number, empty for one of no country."""
+    return _code(number[1:4])
+
+
 @cache
 def _is_possible(first_digits: str, digits: int) -> bool:
-    plans = possible_lengths()
-    for width in (1, 2, 3):  # country calling codes are prefix-free, so the first found is the one
-        if lengths := plans.get(first_digits[:width]):
-            return digits - width in lengths
-    return False
+    code = _code(first_digits)
+    return digits - len(code) in possible_lengths().get(code, ())
+
+
+@cache
+def _code(first_digits: str) -> str:
+    codes = (first_digits[:width] for width in (1, 2, 3))  # none is the beginning of another
+    return next((code for code in codes if code in possible_lengths()), "")
 
 
 @cache

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from consents.domain.numbering_plans import calling_code
+
 _TABLE = Path(__file__).with_suffix(".json")
 _WITHOUT_COUNTRY = "+12015550123"
 
 
 def example(sender: str) -> str:
     """Return an example of a mobile number in the country of an E.164 number."""
-    known = examples()
-    codes = (sender[1 : 1 + width] for width in (1, 2, 3))  # none is the beginning of another
-    return next((known[code] for code in codes if code in known), _WITHOUT_COUNTRY)
+    return examples().get(calling_code(sender), _WITHOUT_COUNTRY)
 
 
 @cache
