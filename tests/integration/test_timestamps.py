@@ -187,7 +187,7 @@ def test_timestamped_anchor_keeps_the_quorum_that_came_later(
     assert not witness.verifier.has_signed(
         notes.parse_note(log.bucket.read_anchor(size).checkpoint)
     )
-    for snapshot in (log.bucket.snapshot(), log.bucket.anchored_snapshot()):
+    for snapshot in (log.bucket.cosigned_snapshot(), log.bucket.anchored_snapshot()):
         assert snapshot is not None
         assert witness.verifier.has_signed(notes.parse_note(snapshot.note))
 

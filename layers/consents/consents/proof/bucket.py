@@ -73,15 +73,10 @@ class LogBucket:
     def snapshot(self) -> Snapshot | None:
         """Return the log up to the published checkpoint, or None before the first.
 
-        If its size is anchored, with the bytes of the anchor. Cosignatures that came later are in
-        what `read_anchor` returns, or here if that has to be the bytes that a timestamp covers.
+        If its size is anchored, with the bytes of the anchor: cosignatures that came later are in
+        what `read_anchor` returns.
         """
-
-        def anchor(size: int) -> bytes:
-            covered = self.has_timestamp(size)
-            return self.cosigned_anchor(size) if covered else self.stored_anchor(size)
-
-        return self._published(anchor)
+        return self._published(self.stored_anchor)
 
     def cosigned_snapshot(self) -> Snapshot | None:
         """Return the log up to the published checkpoint with all its cosignatures, or None."""
